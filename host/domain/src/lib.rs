@@ -4,8 +4,15 @@
 //! `now`, identities and facts in, and get decisions with their reasons out. That is what lets a
 //! test run an hour of a whole market in a second, and replay it.
 
+pub mod capability;
 pub mod class;
+pub mod event;
 pub mod id;
+pub mod lease;
+pub mod offering;
 pub mod planes;
+pub mod price;
+pub mod select;
+pub mod session;
 
 pub use class::{Class, chain};

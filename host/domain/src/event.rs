@@ -1,0 +1,156 @@
+//! The facts that are both a log line and a metric. A crate hands each one once to the [`Sink`] it
+//! was built with; what becomes of it there is telemetry's business.
+
+use std::time::Duration;
+
+use crate::id::{JobId, OrchestratorId, SessionId};
+use crate::session::EndReason;
+
+/// A fact worth a log line and a metric.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// The gateway bound a job to an orchestrator.
+    JobStarted {
+        /// The job.
+        job: JobId,
+        /// Who serves it.
+        orchestrator: OrchestratorId,
+        /// What it is.
+        capability: String,
+        /// Id that goes through the logs of both roles.
+        request: String,
+        /// From the client's request to the answer.
+        took: Duration,
+    },
+    /// The gateway refused a job.
+    JobRefused {
+        /// Class of the refusal, such as `price-over-cap`.
+        class: &'static str,
+        /// What was asked for.
+        capability: String,
+        /// Id that goes through the logs.
+        request: String,
+    },
+    /// A job ended.
+    JobEnded {
+        /// The job.
+        job: JobId,
+        /// Why.
+        reason: EndReason,
+        /// Wei it came to.
+        amount_wei: u64,
+    },
+    /// The orchestrator opened a session.
+    SessionOpened {
+        /// The session.
+        session: SessionId,
+        /// Pipeline's id.
+        pipeline: String,
+        /// Id that goes through the logs of both roles.
+        request: String,
+    },
+    /// A session ended.
+    SessionEnded {
+        /// The session.
+        session: SessionId,
+        /// Pipeline's id.
+        pipeline: String,
+        /// Why.
+        reason: EndReason,
+        /// Pictures decoded.
+        frames_in: u64,
+        /// Pictures sent out.
+        frames_out: u64,
+        /// Pictures left out.
+        frames_dropped: u64,
+        /// From opening to end.
+        lasted: Duration,
+    },
+    /// The orchestrator refused a session.
+    SessionRefused {
+        /// Class of the refusal.
+        class: &'static str,
+        /// Pipeline's id as asked for.
+        pipeline: String,
+        /// Id that goes through the logs of both roles.
+        request: String,
+    },
+    /// A lease ran out unrenewed.
+    LeaseExpired {
+        /// Whose slot came back.
+        session: SessionId,
+    },
+    /// A plugin trapped, overran a limit or broke its contract.
+    PluginFaulted {
+        /// Plugin's id.
+        plugin: String,
+        /// Its version.
+        version: String,
+        /// Kind of the fault, such as `trap` or `memory`.
+        kind: &'static str,
+        /// The call during which it happened.
+        call: &'static str,
+        /// For people.
+        detail: String,
+    },
+    /// The native rule answered in place of a plugin.
+    FellBack {
+        /// Name of the plugin slot, such as `selection/default`.
+        plugin_slot: &'static str,
+        /// Why.
+        detail: String,
+    },
+    /// A worker is up.
+    WorkerStarted {
+        /// Device it owns.
+        device: String,
+        /// Process id.
+        pid: u32,
+        /// From spawning to its first word.
+        took: Duration,
+    },
+    /// A worker is gone; its sessions end.
+    WorkerLost {
+        /// Device it owned.
+        device: String,
+        /// Process id.
+        pid: u32,
+        /// Sessions that it takes along.
+        sessions: usize,
+        /// How it ended.
+        detail: String,
+    },
+    /// An orchestrator became reachable or unreachable.
+    OrchestratorChanged {
+        /// Who.
+        orchestrator: OrchestratorId,
+        /// Its address.
+        uri: String,
+        /// Whether it answers.
+        reachable: bool,
+        /// For people.
+        detail: String,
+    },
+    /// A channel gave up on a reader that took nothing.
+    ChannelGap {
+        /// Channel's name.
+        channel: String,
+        /// Segments that the reader lost.
+        segments: u64,
+    },
+}
+
+/// Takes events. Implemented by telemetry, and by tests that look at them.
+pub trait Sink: Send + Sync {
+    /// Takes one event; never blocks.
+    fn emit(&self, event: Event);
+}
+
+/// A sink that keeps nothing.
+#[derive(Debug, Default)]
+pub struct Discard;
+
+impl Sink for Discard {
+    fn emit(&self, _: Event) {}
+}

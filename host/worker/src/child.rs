@@ -44,7 +44,7 @@ pub struct Incoming {
 
 impl Incoming {
     /// Waits for the next message; `None` once the parent is gone.
-    pub fn next(&mut self) -> Result<Option<ToWorker>, ChildError> {
+    pub fn receive(&mut self) -> Result<Option<ToWorker>, ChildError> {
         let mut piece = [0; CHUNK_BYTES_MAX];
         loop {
             if let Some(message) = frame::take(&mut self.buffer)? {

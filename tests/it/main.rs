@@ -1,0 +1,3 @@
+//! Tests of the whole: the rules of the tree, the plugin contract, and real processes.
+
+mod tidy;

@@ -1,0 +1,117 @@
+//! Which crate may depend on which, judged by the manifests.
+//!
+//! The table here is the picture in ARCHITECTURE.md. It decides nothing about versions.
+//!
+//! **Invariant:** what a crate may touch is what its manifest lets it reach; "the gateway does no
+//! GPU work" is a missing line there.
+
+use std::collections::BTreeSet;
+
+/// The edges between the workspace's crates. Every crate may also use `domain`.
+const EDGES: [(&str, &[&str]); 12] = [
+    ("domain", &[]),
+    ("wire", &[]),
+    ("plugin", &[]),
+    ("worker", &[]),
+    ("media", &[]),
+    ("device", &[]),
+    ("gateway", &["wire", "plugin"]),
+    ("orchestrator", &["wire", "plugin", "worker"]),
+    ("session", &["worker", "plugin", "media", "device"]),
+    ("framegate", ALL),
+    ("tests", ALL),
+    ("framegate-testing", &["plugin", "session"]),
+];
+const ALL: &[&str] = &[
+    "wire",
+    "plugin",
+    "gateway",
+    "orchestrator",
+    "worker",
+    "media",
+    "device",
+    "session",
+    "framegate-testing",
+];
+/// Native or heavy dependencies, each with the only crate that may name it.
+const CONFINED: [(&str, &[&str]); 9] = [
+    ("ffmpeg-next", &["media"]),
+    ("cudarc", &["device"]),
+    ("wasmtime", &["plugin"]),
+    ("tonic", &["wire"]),
+    ("prost", &["wire"]),
+    ("hyper", &["wire"]),
+    ("rustls", &["wire"]),
+    ("rcgen", &["wire"]),
+    ("clap", &["framegate"]),
+];
+/// What the crate that decides may use: nothing that acts.
+const DOMAIN_MAY_USE: [&str; 1] = ["thiserror"];
+
+/// The parts of a manifest that the rules look at.
+#[derive(Debug)]
+pub(crate) struct Manifest {
+    pub(crate) name: String,
+    /// Every dependency, with those for building; not those for tests.
+    pub(crate) depends: BTreeSet<String>,
+    inherits: bool,
+    lints: bool,
+}
+
+impl Manifest {
+    /// Reads a `Cargo.toml`.
+    pub(crate) fn parse(text: &str) -> Self {
+        let table: toml::Table = text.parse().expect("a manifest is TOML");
+        let package = table["package"].as_table().expect("a manifest has a package");
+        let names = |section: &str| -> BTreeSet<String> {
+            let section = table.get(section).and_then(toml::Value::as_table);
+            section.into_iter().flatten().map(|(name, _)| name.clone()).collect()
+        };
+        let inherited = |key: &str| {
+            package.get(key).and_then(|value| value.get("workspace")) == Some(&true.into())
+        };
+        Self {
+            name: package["name"].as_str().expect("a package has a name").to_owned(),
+            depends: &names("dependencies") | &names("build-dependencies"),
+            inherits: ["version", "edition", "license", "publish"].into_iter().all(inherited),
+            lints: table.get("lints").and_then(|lints| lints.get("workspace"))
+                == Some(&true.into()),
+        }
+    }
+}
+
+/// Judges one manifest against the table; `ours` are the names of the workspace's crates.
+pub(crate) fn judge(manifest: &Manifest, ours: &BTreeSet<String>) -> Vec<String> {
+    let name = manifest.name.as_str();
+    let mut found = Vec::new();
+    if !manifest.inherits || !manifest.lints {
+        found.push(format!("`{name}` does not take version, licence and lints from the workspace"));
+    }
+    let may: &[&str] = EDGES.iter().find(|(from, _)| *from == name).map_or(&[], |(_, to)| to);
+    let guest = !EDGES.iter().any(|(from, _)| *from == name);
+    for other in manifest.depends.intersection(ours) {
+        let allowed = if guest {
+            other == "framegate-sdk"
+        } else {
+            other == "domain" || may.contains(&other.as_str())
+        };
+        if !allowed {
+            found.push(format!("`{name}` may not depend on `{other}`"));
+        }
+    }
+    // An edge in the picture that no manifest has is a lie of the picture.
+    if ["gateway", "orchestrator", "session"].contains(&name) {
+        let missing = may.iter().filter(|other| !manifest.depends.contains(**other));
+        found.extend(missing.map(|other| format!("`{name}` does not depend on `{other}`")));
+    }
+    for (dependency, only) in CONFINED {
+        if manifest.depends.contains(dependency) && !only.contains(&name) {
+            found.push(format!("`{name}` may not use `{dependency}`: only {only:?} may"));
+        }
+    }
+    if name == "domain" {
+        let acts = manifest.depends.iter().filter(|d| !DOMAIN_MAY_USE.contains(&d.as_str()));
+        found.extend(acts.map(|dependency| format!("`domain` may not use `{dependency}`")));
+    }
+    found
+}

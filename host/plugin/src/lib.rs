@@ -1,1 +1,27 @@
-//! TODO
+//! Plugins: WebAssembly components that choose, price and process, held inside their limits.
+//!
+//! This crate confines the component engine. It loads components, hands them what their world
+//! says, holds their limits, checks their answers, and turns every call into one of three outcomes:
+//! a value, a refusal, or a [`Fault`]. It defines the trait of the host ops ([`PipelineHost`]) and
+//! implements none of them; it knows no device, no network and no role.
+//!
+//! **Invariant:** a store serves one instance and is dropped at the first trap.
+
+pub mod digest;
+pub mod fault;
+pub mod info;
+pub mod job;
+mod keys;
+pub mod limits;
+pub mod manifest;
+pub mod pipeline;
+pub mod snapshot;
+
+pub use digest::Digest;
+pub use fault::{Fault, FaultKind};
+pub use info::{PluginInfo, SetupError};
+pub use job::{Excluded, JobFacts, Urgency};
+pub use limits::{LimitHit, Limits};
+pub use manifest::{Manifest, World};
+pub use pipeline::host::PipelineHost;
+pub use snapshot::{Candidate, Scope, Snapshot};

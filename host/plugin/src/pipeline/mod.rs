@@ -1,0 +1,3 @@
+//! Pipelines: one component instance for one session, called once a frame.
+
+pub mod host;

@@ -8,6 +8,7 @@ pub mod capability;
 pub mod class;
 pub mod event;
 pub mod id;
+pub mod job;
 pub mod lease;
 pub mod offering;
 pub mod planes;

@@ -1,0 +1,427 @@
+//! A job on the gateway that took it: finding → starting → running → draining → over.
+//!
+//! The machine decides which orchestrator is tried, when a try or a silent orchestrator is given
+//! up, and why the job ended. It moves no bytes and knows no connection: the gateway tells it what
+//! happened and does the [`Step`]s that come back, in order.
+//!
+//! **Invariants:** only a candidate to which the host has no [`objection`] is ever started, whoever
+//! ranked it; each is tried once, one at a time; a job that is told nothing more ends all the same
+//! (`tick` at every [`Job::deadline`]); it ends once, and the first cause wins, but `eos` is said
+//! only of a job whose report is there.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::offering::Offering;
+use crate::select::{self, PassedOver, Reason, TRIES_MAX};
+use crate::session::{DRAIN_MAX, EndReason, IDLE_MAX};
+
+/// Time for asking orchestrators afresh where no snapshot says who offers a capability: two rounds
+/// of a second each, and what is left for the slowest handshake.
+pub const FIND_MAX: Duration = Duration::from_secs(3);
+/// Time for one orchestrator to start a job. What it offers is loaded already, so that a start is a
+/// round trip and a spawned session; and all tries together stay below a client's usual 30 s.
+pub const START_MAX: Duration = Duration::from_secs(5);
+/// An orchestrator without any sign of life for so long is lost: four background rounds unanswered.
+pub const QUIET_MAX: Duration = Duration::from_secs(20);
+/// Time from asking an orchestrator to end until its report is here: it drains for at most
+/// [`DRAIN_MAX`], looks at its clock once a second, and the report has to arrive.
+pub const REPORT_MAX: Duration = DRAIN_MAX.saturating_add(Duration::from_secs(5));
+
+/// Longest time from a client's ask to its answer.
+pub const ANSWER_MAX: Duration = {
+    let mut all = FIND_MAX;
+    let mut tries = 0;
+    while tries < TRIES_MAX {
+        all = all.saturating_add(START_MAX);
+        tries += 1;
+    }
+    all
+};
+
+/// Where a job is in its life. Candidates are indices into the offerings given to [`Job::found`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Who could serve it is being asked for.
+    Finding {
+        /// When that is given up.
+        until: Instant,
+    },
+    /// One candidate was asked to start it.
+    Starting {
+        /// Which.
+        candidate: usize,
+        /// When it is given up.
+        until: Instant,
+    },
+    /// Media flows.
+    Running {
+        /// Who serves it.
+        candidate: usize,
+    },
+    /// No more input is taken; the orchestrator's report is awaited.
+    Draining {
+        /// Who serves it.
+        candidate: usize,
+        /// Why.
+        reason: EndReason,
+        /// When the report is given up.
+        until: Instant,
+    },
+    /// Over before it ran: [`Job::passed_over`] says why, for each candidate.
+    Refused,
+    /// Over.
+    Ended {
+        /// Who served it, if it came to that.
+        candidate: Option<usize>,
+        /// Why.
+        reason: EndReason,
+    },
+}
+
+/// What the gateway has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Ask this candidate to start the job.
+    Start(usize),
+    /// Tell this candidate that the input is at its end, or that it is not wanted any more.
+    Stop(usize),
+    /// Answer the client: it runs.
+    Accept(usize),
+    /// Answer the client: no one serves it.
+    Refuse,
+    /// Write down and tell the client why it ended.
+    Settle(EndReason),
+}
+
+/// The life of one job.
+#[derive(Debug)]
+pub struct Job {
+    cap_wei: u64,
+    state: State,
+    reasons: Vec<PassedOver>, // One for each offering, in the same order.
+    shortlist: VecDeque<usize>,
+    input_at: Instant,
+    heard_at: Instant,
+}
+
+impl Job {
+    /// Begins a job that may cost `cap_wei` for a lot of live video.
+    pub fn ask(cap_wei: u64, now: Instant) -> Self {
+        Self {
+            cap_wei,
+            state: State::Finding { until: now + FIND_MAX },
+            reasons: Vec::new(),
+            shortlist: VecDeque::new(),
+            input_at: now,
+            heard_at: now,
+        }
+    }
+
+    /// Returns where it is.
+    pub const fn state(&self) -> State {
+        self.state
+    }
+
+    /// Returns whether nothing more can happen to it.
+    pub const fn is_over(&self) -> bool {
+        matches!(self.state, State::Refused | State::Ended { .. })
+    }
+
+    /// Takes the snapshot and a ranking of it, best first. What the host objects to, what is named
+    /// twice or not there, and all beyond [`TRIES_MAX`] is left out of the ranking.
+    pub fn found(&mut self, offerings: &[Offering], ranked: &[usize], now: Instant) -> Vec<Step> {
+        if !matches!(self.state, State::Finding { .. }) {
+            return Vec::new();
+        }
+        self.reasons = select::passed_over(offerings, None, self.cap_wei);
+        for &candidate in ranked {
+            let Some(offering) = offerings.get(candidate) else { continue };
+            let good = select::objection(offering, self.cap_wei).is_none();
+            if good && !self.shortlist.contains(&candidate) && self.shortlist.len() < TRIES_MAX {
+                self.shortlist.push_back(candidate);
+            }
+        }
+        self.try_next(now)
+    }
+
+    /// Notes that `candidate` started the job. One that was given up meanwhile is told to stop.
+    pub fn started(&mut self, candidate: usize, now: Instant) -> Vec<Step> {
+        match self.state {
+            State::Starting { candidate: asked, .. } if asked == candidate => {
+                self.state = State::Running { candidate };
+                self.input_at = now;
+                self.heard_at = now;
+                vec![Step::Accept(candidate)]
+            }
+            // Said twice.
+            State::Running { candidate: serving } | State::Draining { candidate: serving, .. }
+                if serving == candidate =>
+            {
+                Vec::new()
+            }
+            _ => vec![Step::Stop(candidate)],
+        }
+    }
+
+    /// Notes that `candidate` did not start the job, and goes on to the next.
+    pub fn failed(&mut self, candidate: usize, reason: Reason, now: Instant) -> Vec<Step> {
+        if !matches!(self.state, State::Starting { candidate: asked, .. } if asked == candidate) {
+            return Vec::new();
+        }
+        self.note(candidate, reason);
+        self.try_next(now)
+    }
+
+    /// Notes that the client gave input or a sign of life.
+    pub const fn input(&mut self, now: Instant) {
+        self.input_at = now;
+    }
+
+    /// Notes a sign of life of the orchestrator that serves the job: output, an event, an answer.
+    pub const fn heard(&mut self, now: Instant) {
+        self.heard_at = now;
+    }
+
+    /// Begins to end the job for `reason`, which the client or the gateway gave. With a report
+    /// still to come it drains first; a second cause ends the wait.
+    pub fn end(&mut self, reason: EndReason, now: Instant) -> Vec<Step> {
+        match self.state {
+            State::Refused | State::Ended { .. } => Vec::new(),
+            State::Finding { .. } => self.settle(None, reason),
+            State::Starting { candidate, .. } => {
+                let mut steps = vec![Step::Stop(candidate)];
+                steps.extend(self.settle(None, reason));
+                steps
+            }
+            State::Running { candidate } if reason == EndReason::Lost => {
+                // Perhaps it is only we who do not hear it: then its slot comes back sooner.
+                let mut steps = vec![Step::Stop(candidate)];
+                steps.extend(self.settle(Some(candidate), reason));
+                steps
+            }
+            State::Running { candidate } => {
+                let until = now + REPORT_MAX;
+                self.state = State::Draining { candidate, reason, until };
+                vec![Step::Stop(candidate)]
+            }
+            State::Draining { .. } if reason == EndReason::Eos => Vec::new(),
+            State::Draining { candidate, reason: first, .. } => {
+                self.settle(Some(candidate), unproven(first, reason))
+            }
+        }
+    }
+
+    /// Notes the report of `candidate` that its session ended because of `found`. A fault found
+    /// while draining is the reason: the tail is not what was asked for.
+    pub fn finished(&mut self, candidate: usize, found: EndReason, now: Instant) -> Vec<Step> {
+        match self.state {
+            // Reports overtake answers. It ran and is gone: as good as not started.
+            State::Starting { candidate: asked, .. } if asked == candidate => {
+                let detail = format!("its session ended with `{found}` at once");
+                self.failed(candidate, Reason::Refused { detail }, now)
+            }
+            State::Running { candidate: serving } if serving == candidate => {
+                self.settle(Some(candidate), found)
+            }
+            State::Draining { candidate: serving, reason, .. } if serving == candidate => {
+                let kept = if found == EndReason::Eos { reason } else { found };
+                self.settle(Some(candidate), kept)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Looks at the clock: gives up what did not happen in its time.
+    pub fn tick(&mut self, now: Instant) -> Vec<Step> {
+        match self.state {
+            State::Finding { until } if now >= until => self.refuse(),
+            State::Starting { candidate, until } if now >= until => {
+                let detail = format!("no answer in {} s", START_MAX.as_secs());
+                self.note(candidate, Reason::Unreachable { detail });
+                let mut steps = vec![Step::Stop(candidate)];
+                steps.extend(self.try_next(now));
+                steps
+            }
+            State::Running { .. } if now >= self.heard_at + QUIET_MAX => {
+                self.end(EndReason::Lost, now)
+            }
+            State::Running { .. } if now >= self.input_at + IDLE_MAX => {
+                self.end(EndReason::ClientGone, now)
+            }
+            State::Draining { candidate, reason, until } if now >= until => {
+                self.settle(Some(candidate), unproven(reason, EndReason::Lost))
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Returns when [`Job::tick`] has something to do if nothing happens before; `None`: it is over.
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Finding { until }
+            | State::Starting { until, .. }
+            | State::Draining { until, .. } => Some(until),
+            State::Running { .. } => {
+                Some((self.heard_at + QUIET_MAX).min(self.input_at + IDLE_MAX))
+            }
+            State::Refused | State::Ended { .. } => None,
+        }
+    }
+
+    /// Returns who serves the job or served it.
+    pub const fn serving(&self) -> Option<usize> {
+        match self.state {
+            State::Running { candidate } | State::Draining { candidate, .. } => Some(candidate),
+            State::Ended { candidate, .. } => candidate,
+            State::Finding { .. } | State::Starting { .. } | State::Refused => None,
+        }
+    }
+
+    /// Says of every candidate but the one that serves why it does not, with what tries found.
+    pub fn passed_over(&self) -> Vec<PassedOver> {
+        let serving = self.serving();
+        let others = self.reasons.iter().enumerate().filter(|(index, _)| Some(*index) != serving);
+        others.map(|(_, entry)| entry.clone()).collect()
+    }
+
+    fn note(&mut self, candidate: usize, reason: Reason) {
+        if let Some(entry) = self.reasons.get_mut(candidate) {
+            entry.reason = reason;
+        }
+    }
+
+    fn try_next(&mut self, now: Instant) -> Vec<Step> {
+        let Some(candidate) = self.shortlist.pop_front() else { return self.refuse() };
+        self.state = State::Starting { candidate, until: now + START_MAX };
+        vec![Step::Start(candidate)]
+    }
+
+    fn refuse(&mut self) -> Vec<Step> {
+        self.state = State::Refused;
+        vec![Step::Refuse]
+    }
+
+    fn settle(&mut self, candidate: Option<usize>, reason: EndReason) -> Vec<Step> {
+        self.state = State::Ended { candidate, reason };
+        vec![Step::Settle(reason)]
+    }
+}
+
+/// Returns the reason of a job whose report never came: all input may have been sent on, but nobody
+/// knows what became of it.
+fn unproven(first: EndReason, cut_by: EndReason) -> EndReason {
+    if first == EndReason::Eos { cut_by } else { first }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test starts its own clock")]
+mod tests {
+    use super::*;
+    use crate::capability::Capability;
+    use crate::id::OrchestratorId;
+    use crate::price::{LIVE_LOT, UnitPrice};
+
+    fn offering(name: &str, wei: u64) -> Offering {
+        Offering {
+            orchestrator: OrchestratorId(name.to_owned()),
+            uri: format!("https://{name}:8935"),
+            capability: Capability::live("sketch-video").expect("good name"),
+            price: UnitPrice::new(wei, LIVE_LOT),
+            slots_free: None,
+            slots_total: None,
+            warm: true,
+            hardware: String::new(),
+            rtt_us: None,
+            in_flight: 0,
+            attempts: 0,
+            successes: 0,
+            failed_at: None,
+            expires_at: Instant::now(),
+        }
+    }
+
+    fn running(now: Instant) -> Job {
+        let mut job = Job::ask(9, now);
+        assert_eq!(
+            job.found(&[offering("a", 5), offering("b", 7)], &[0, 1], now),
+            [Step::Start(0)]
+        );
+        assert_eq!(job.started(0, now), [Step::Accept(0)]);
+        job
+    }
+
+    #[test]
+    fn a_ranking_is_taken_only_as_far_as_the_host_agrees() {
+        let now = Instant::now();
+        let offers = [offering("a", 5), offering("dear", 10), offering("c", 6)];
+        let mut job = Job::ask(9, now);
+        assert_eq!(job.found(&offers, &[1, 7, 2, 2, 0], now), [Step::Start(2)]);
+        assert_eq!(job.failed(2, Reason::NoSlot, now), [Step::Start(0)]);
+        assert_eq!(job.failed(2, Reason::NoSlot, now), [], "it is not asked any more");
+        assert_eq!(job.started(0, now), [Step::Accept(0)]);
+        let others = job.passed_over();
+        let others: Vec<_> =
+            others.iter().map(|o| (o.orchestrator.0.as_str(), o.reason.class())).collect();
+        assert_eq!(others, [("dear", "price-over-cap"), ("c", "no-slot")]);
+        assert_eq!(job.started(2, now), [Step::Stop(2)], "an answer that came too late");
+    }
+
+    #[test]
+    fn a_job_that_is_told_nothing_ends_at_its_deadlines() {
+        let start = Instant::now();
+        let mut job = Job::ask(9, start);
+        job.found(&[offering("a", 5), offering("b", 7)], &[0, 1], start);
+        let (mut now, mut steps) = (start, Vec::new());
+        while let Some(deadline) = job.deadline() {
+            assert_eq!(job.tick(deadline - Duration::from_millis(1)), []);
+            now = deadline;
+            steps.extend(job.tick(now));
+        }
+        assert_eq!(steps, [Step::Stop(0), Step::Start(1), Step::Stop(1), Step::Refuse]);
+        assert!(now <= start + ANSWER_MAX);
+        let reasons = job.passed_over();
+        assert!(reasons.iter().all(|entry| entry.reason.class() == "unreachable"), "{reasons:?}");
+        let mut nobody = Job::ask(9, start);
+        assert_eq!(nobody.tick(start + FIND_MAX), [Step::Refuse]);
+    }
+
+    #[test]
+    fn a_silent_client_drains_and_a_silent_orchestrator_is_lost() {
+        let start = Instant::now();
+        let mut job = running(start);
+        job.heard(start + IDLE_MAX);
+        assert_eq!(job.tick(start + IDLE_MAX), [Step::Stop(0)]);
+        assert_eq!(job.tick(start + IDLE_MAX + REPORT_MAX), [Step::Settle(EndReason::ClientGone)]);
+        let mut job = running(start);
+        job.input(start + QUIET_MAX);
+        let lost = [Step::Stop(0), Step::Settle(EndReason::Lost)];
+        assert_eq!(job.tick(start + QUIET_MAX), lost);
+        assert_eq!(job.end(EndReason::Eos, start + QUIET_MAX), []);
+    }
+
+    #[test]
+    fn only_a_report_proves_that_everything_was_sent_on() {
+        let now = Instant::now();
+        let mut job = running(now);
+        assert_eq!(job.end(EndReason::Eos, now), [Step::Stop(0)]);
+        assert_eq!(job.end(EndReason::Eos, now), []);
+        assert_eq!(job.finished(1, EndReason::Fault, now), [], "it does not serve this job");
+        assert_eq!(job.finished(0, EndReason::Eos, now), [Step::Settle(EndReason::Eos)]);
+        let mut job = running(now);
+        job.end(EndReason::Eos, now);
+        assert_eq!(job.tick(now + REPORT_MAX), [Step::Settle(EndReason::Lost)]);
+        let mut job = running(now);
+        job.end(EndReason::Shutdown, now);
+        assert_eq!(job.finished(0, EndReason::Fault, now), [Step::Settle(EndReason::Fault)]);
+    }
+
+    #[test]
+    fn a_session_that_ends_before_its_start_is_heard_of_is_a_failed_try() {
+        let now = Instant::now();
+        let mut job = Job::ask(9, now);
+        job.found(&[offering("a", 5), offering("b", 7)], &[0, 1], now);
+        assert_eq!(job.finished(0, EndReason::Fault, now), [Step::Start(1)]);
+        assert_eq!(job.started(0, now), [Step::Stop(0)]);
+    }
+}

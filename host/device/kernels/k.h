@@ -1,0 +1,67 @@
+/* What every kernel shares: fixed-width types, planes, and the two ways to enter a row function.
+ *
+ * A kernel is a row function `row(args, y, x0, x1)`: it computes the elements [x0, x1) of result row
+ * `y`, and what an element is, is the kernel's affair (a byte, a pixel, a block of two by two). The
+ * CPU calls it for whole rows, a CUDA thread for SPAN elements: the same text, so the same bits.
+ *
+ * The text is in the common part of C11 and C++17 and includes nothing: NVRTC has no headers.
+ * Invariant: integer arithmetic without overflow; right shifts of negative numbers round down. */
+#ifndef FG_K_H
+#define FG_K_H
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef short i16;
+typedef int i32;
+typedef unsigned int u32;
+typedef long long i64;
+
+#ifdef __CUDACC__
+#define KFN static __device__ __forceinline__
+/* Goes before a loop whose result overlaps nothing that it reads. */
+#define LANES
+#else
+#define KFN static inline __attribute__((always_inline))
+#define LANES _Pragma("clang loop vectorize(assume_safety)")
+#endif
+
+/* One plane: its first row, and the bytes from one row to the next. */
+typedef struct {
+    u8 *data;
+    i64 pitch;
+} Plane;
+
+/* What all arguments begin with: elements in a result row, and result rows. */
+typedef struct {
+    i32 columns;
+    i32 rows;
+} Extent;
+
+KFN u8 *row_of(Plane plane, i32 y) { return plane.data + plane.pitch * y; }
+
+KFN i32 min_i32(i32 a, i32 b) { return a < b ? a : b; }
+
+KFN i32 clamp_i32(i32 v, i32 low, i32 high) { return v < low ? low : (v > high ? high : v); }
+
+KFN u8 to_u8(i32 v) { return (u8)clamp_i32(v, 0, 255); }
+
+/* ENTRY(name, Args, row) makes the entry `name` out of a row function. */
+#ifdef __CUDACC__
+/* Elements of one thread; few, so that neighbouring threads read neighbouring bytes. */
+#define SPAN 4
+#define ENTRY(name, Args, row)                                                                     \
+    extern "C" __global__ void name(const __grid_constant__ Args args) {                           \
+        const i32 x = (i32)(blockIdx.x * blockDim.x + threadIdx.x) * SPAN;                         \
+        const i32 y = (i32)(blockIdx.y * blockDim.y + threadIdx.y);                                \
+        if (y < args.extent.rows && x < args.extent.columns)                                       \
+            row(&args, y, x, min_i32(x + SPAN, args.extent.columns));                              \
+    }
+#else
+#define ENTRY(name, Args, row)                                                                     \
+    static void name(const void *opaque, i32 y0, i32 y1) {                                         \
+        const Args *args = (const Args *)opaque;                                                   \
+        for (i32 y = y0; y < y1; y++) row(args, y, 0, args->extent.columns);                       \
+    }
+#endif
+
+#endif

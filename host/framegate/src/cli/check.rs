@@ -1,0 +1,53 @@
+//! `framegate check`: the checks of a start, without starting.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::Common;
+use crate::config::{Config, Problem, convert};
+use crate::data::DataDir;
+use crate::failure::{Exit, Failure};
+use crate::{out, role};
+
+/// What is checked.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Configuration file; without it the defaults are checked
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    ok: bool,
+    problems: Vec<Problem>,
+    effective: serde_json::Value,
+}
+
+pub(super) fn main(args: &Args, common: &Common) -> Result<Exit, Failure> {
+    let file = args.config.as_deref();
+    let (config, mut problems) =
+        Config::load(file).map_err(|error| role::unreadable(file, &error))?;
+    let data =
+        DataDir::find(common.data_dir.as_deref()).map_err(|error| role::no_data_dir(&error))?;
+    problems.extend(convert::check_both(&config, &data));
+    let ok = problems.is_empty();
+    if args.json {
+        out::json(&Report { ok, problems, effective: config.effective() })?;
+    } else if ok {
+        out::line(&config.to_string())?;
+        out::line("# ok")?;
+    } else {
+        for problem in &problems {
+            out::line(&role::place_and_fact(file, problem))?;
+            if !problem.hint.is_empty() {
+                out::line(&format!("hint: {}", problem.hint))?;
+            }
+        }
+    }
+    Ok(if ok { Exit::Ok } else { Exit::Usage })
+}

@@ -1,0 +1,69 @@
+//! `default.toml`: every key with its explanation and its default, made from the declarations.
+
+use std::fmt::Write;
+
+use super::section::Section;
+use super::{Callers, Discovery, Gateway, Log, Orchestrator, Pipeline, Plugins};
+
+/// Returns the text of `default.toml`. Keys stand as comments, so that a copy of it changes
+/// nothing, and keeps changing nothing when a default does.
+pub(crate) fn text() -> String {
+    let mut text = String::from(
+        "# Configuration of Framegate with all its defaults. Every key may be left out.\n",
+    );
+    table::<Gateway>("gateway", &mut text);
+    table::<Discovery>("gateway.discovery", &mut text);
+    table::<Orchestrator>("orchestrator", &mut text);
+    table::<Callers>("orchestrator.callers", &mut text);
+    table::<Pipeline>("orchestrator.pipelines.ID", &mut text);
+    table::<Plugins>("plugins", &mut text);
+    table::<Log>("log", &mut text);
+    text
+}
+
+fn table<S: Section>(path: &str, text: &mut String) {
+    text.push('\n');
+    for line in S::ABOUT {
+        comment(line, text);
+    }
+    // An empty table is no table of the map, and would offer nothing else.
+    let mark = if path.ends_with(".ID") { "# " } else { "" };
+    writeln!(text, "{mark}[{path}]").expect("a String takes all");
+    for key in S::keys() {
+        for line in key.doc {
+            comment(line, text);
+        }
+        writeln!(text, "# {} = {}", key.name, key.default).expect("a String takes all");
+    }
+}
+
+fn comment(line: &str, text: &mut String) {
+    writeln!(text, "#{}{line}", if line.starts_with(' ') { "" } else { " " })
+        .expect("a String takes all");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+    use super::*;
+
+    #[test]
+    fn the_shipped_file_is_what_the_declarations_say() {
+        crate::snapshot::compare("default.toml", &text());
+    }
+
+    #[test]
+    fn the_shipped_file_without_its_marks_is_the_default_configuration() {
+        let plain = text().replace("# [orchestrator.pipelines.ID]", "[orchestrator.pipelines.ID]");
+        let is_key = |line: &str| line.contains(" = ") && !line.contains("  ");
+        let plain: String = plain
+            .lines()
+            .map(|line| line.strip_prefix("# ").filter(|rest| is_key(rest)).unwrap_or(line))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let (config, problems) = Config::parse(&plain, |_| None);
+        assert_eq!(problems, [], "{plain}");
+        let pipelines = [("ID".to_owned(), Pipeline::default())].into();
+        assert_eq!(config, Config { pipelines, ..Config::default() });
+    }
+}

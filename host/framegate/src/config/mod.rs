@@ -1,0 +1,287 @@
+//! The configuration file: one TOML document, read whole, refused whole.
+//!
+//! Decides what the file says and whether that can be meant. Does not know what a role makes of
+//! it: [`convert`] hands each role its own `Config`.
+//!
+//! **Invariant:** nothing listens before the file has no problem left.
+
+pub(crate) mod convert;
+mod default_file;
+pub(crate) mod env;
+mod gateway;
+pub(crate) mod log;
+mod orchestrator;
+mod plugins;
+mod section;
+pub(crate) mod units;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use serde::Serialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+pub(crate) use gateway::{Discovery, Gateway};
+pub(crate) use log::Log;
+pub(crate) use orchestrator::{Callers, Orchestrator, Pipeline};
+pub(crate) use plugins::Plugins;
+pub(crate) use section::Problem;
+use section::{Findings, Reader, Section};
+
+/// Greatest size of a file in bytes; one with a thousand pipelines has 60 KiB.
+const BYTES_MAX: u64 = 1024 * 1024;
+/// Most pipelines that one orchestrator offers: what a client's table still shows.
+const PIPELINES_MAX: usize = 256;
+/// Tables of the file, outer before inner.
+const TABLES: [&str; 7] = [
+    "gateway",
+    "gateway.discovery",
+    "orchestrator",
+    "orchestrator.callers",
+    "orchestrator.pipelines",
+    "plugins",
+    "log",
+];
+
+/// The file as it stands, defaults filled in.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Config {
+    /// `[gateway]`
+    pub(crate) gateway: Gateway,
+    /// `[gateway.discovery]`
+    pub(crate) discovery: Discovery,
+    /// `[orchestrator]`
+    pub(crate) orchestrator: Orchestrator,
+    /// `[orchestrator.callers]`
+    pub(crate) callers: Callers,
+    /// `[orchestrator.pipelines.ID]`
+    pub(crate) pipelines: BTreeMap<String, Pipeline>,
+    /// `[plugins]`
+    pub(crate) plugins: Plugins,
+    /// `[log]`
+    pub(crate) log: Log,
+}
+
+impl Config {
+    /// Reads the file at `path`, or the defaults where there is none, under the environment.
+    pub(crate) fn load(path: Option<&Path>) -> io::Result<(Self, Vec<Problem>)> {
+        let text = path.map_or_else(|| Ok(String::new()), read_bounded)?;
+        Ok(Self::parse(&text, env::value))
+    }
+
+    /// Reads `text`, with `variable` looking up the environment.
+    pub(crate) fn parse(
+        text: &str,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> (Self, Vec<Problem>) {
+        let mut findings = Findings::new(text, variable);
+        let (document, errors) = DeTable::parse_recoverable(text);
+        for error in errors {
+            findings.note(Problem::new("", error.message()), error.span().map(|span| span.start));
+        }
+        let root = document.get_ref();
+        Reader::new("", Some(root), inner_of(""), &mut findings).refuse_others(&[]);
+        let config = Self {
+            gateway: read(root, "gateway", &mut findings),
+            discovery: read(root, "gateway.discovery", &mut findings),
+            orchestrator: read(root, "orchestrator", &mut findings),
+            callers: read(root, "orchestrator.callers", &mut findings),
+            pipelines: read_pipelines(root, &mut findings),
+            plugins: read(root, "plugins", &mut findings),
+            log: read(root, "log", &mut findings),
+        };
+        (config, findings.problems)
+    }
+
+    /// Returns the whole configuration in the shape of the file, secrets left out.
+    pub(crate) fn effective(&self) -> serde_json::Value {
+        let mut gateway = tree(&self.gateway);
+        gateway.insert("discovery".to_owned(), tree(&self.discovery).into());
+        let mut orchestrator = tree(&self.orchestrator);
+        orchestrator.insert("callers".to_owned(), tree(&self.callers).into());
+        orchestrator.insert("pipelines".to_owned(), tree(&self.pipelines).into());
+        serde_json::json!({
+            "gateway": gateway,
+            "orchestrator": orchestrator,
+            "plugins": tree(&self.plugins),
+            "log": tree(&self.log),
+        })
+    }
+}
+
+impl fmt::Display for Config {
+    /// Prints the effective configuration as TOML.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&toml::to_string_pretty(&self.effective()).map_err(|_| fmt::Error)?)
+    }
+}
+
+fn read_bounded(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let read = File::open(path)?.take(BYTES_MAX + 1).read_to_string(&mut text)?;
+    if read as u64 > BYTES_MAX {
+        return Err(io::Error::other(format!("it is over the limit of {BYTES_MAX} bytes")));
+    }
+    Ok(text)
+}
+
+/// Returns the names of the tables right below `path`.
+fn inner_of(path: &str) -> Vec<&'static str> {
+    let below = |table: &&'static str| match path {
+        "" => Some(*table),
+        _ => table.strip_prefix(path)?.strip_prefix('.'),
+    };
+    TABLES.iter().filter_map(below).filter(|name| !name.contains('.')).collect()
+}
+
+/// Finds the table at `path`; something else in its place is a problem.
+fn table_at<'a>(
+    root: &'a DeTable<'a>,
+    path: &str,
+    findings: &mut Findings,
+) -> Option<&'a DeTable<'a>> {
+    let mut table = root;
+    for name in path.split('.') {
+        let (_, value) = table.iter().find(|(key, _)| key.get_ref() == name)?;
+        // An outer table that is none has been noted when it was read itself.
+        table = if path.rsplit('.').next() == Some(name) {
+            as_table(path, value, findings)?
+        } else {
+            value.get_ref().as_table()?
+        };
+    }
+    Some(table)
+}
+
+fn as_table<'a>(
+    path: &str,
+    value: &'a Spanned<DeValue<'a>>,
+    findings: &mut Findings,
+) -> Option<&'a DeTable<'a>> {
+    let table = value.get_ref().as_table();
+    if table.is_none() {
+        let message = format!("expected a table, found {}", value.get_ref().type_str());
+        findings.note(Problem::new(path, message), Some(value.span().start));
+    }
+    table
+}
+
+fn read<S: Section>(root: &DeTable<'_>, path: &str, findings: &mut Findings) -> S {
+    let table = table_at(root, path, findings);
+    S::read(&mut Reader::new(path, table, inner_of(path), findings))
+}
+
+fn read_pipelines(root: &DeTable<'_>, findings: &mut Findings) -> BTreeMap<String, Pipeline> {
+    let path = "orchestrator.pipelines";
+    let Some(table) = table_at(root, path, findings) else { return BTreeMap::new() };
+    if table.len() > PIPELINES_MAX {
+        let message = format!("{} pipelines, over the limit of {PIPELINES_MAX}", table.len());
+        findings.note(Problem::new(path, message), None);
+        return BTreeMap::new();
+    }
+    let entries = table.iter().map(|(key, value)| {
+        let path = format!("{path}.{}", key.get_ref());
+        let inner = as_table(&path, value, findings);
+        let pipeline = Pipeline::read(&mut Reader::new(path, inner, Vec::new(), findings));
+        (key.get_ref().to_string(), pipeline)
+    });
+    entries.collect()
+}
+
+fn tree(value: &impl Serialize) -> serde_json::Map<String, serde_json::Value> {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::Object(map)) => map,
+        _ => serde_json::Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str, set: &[(&str, &str)]) -> Vec<String> {
+        let variable = |name: &str| {
+            set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        };
+        let (_, problems) = Config::parse(text, variable);
+        let tell = |problem: &Problem| {
+            let line = problem.line.unwrap_or_default();
+            format!("{line} {}: {} [{}]", problem.key, problem.message, problem.hint)
+        };
+        problems.iter().map(tell).collect()
+    }
+
+    #[test]
+    fn every_problem_of_a_file_is_told_at_once_with_its_key_and_line() {
+        let text = "[gateway]\nhtp = 1\nadmin = 5935\n\n[gateway.discovery]\ninterval = \"5\"\n\
+                    [orchestrator]\nslots = -1\npipelines.sketch-video.price = 3\n\
+                    [plugin]\n[log]\nformat = \"xml\"\nlevel = \"info\"\n";
+        assert_eq!(
+            problems(text, &[]),
+            [
+                "10 plugin: unknown key [`plugins` is one]",
+                "3 gateway.admin: invalid type: integer `5935`, expected socket address []",
+                "2 gateway.htp: unknown key [`gateway.http` is one]",
+                "6 gateway.discovery.interval: `5` is no time (a whole number and one of d, h, min, s, ms) []",
+                "8 orchestrator.slots: invalid value: integer `-1`, expected u32 []",
+                "9 orchestrator.pipelines.sketch-video.price: unknown key [known here: price_wei]",
+                "12 log.format: unknown variant `xml`, expected `text` or `json` []",
+            ]
+        );
+    }
+
+    #[test]
+    fn broken_syntax_does_not_hide_what_else_is_wrong() {
+        let found = problems("[gateway]\nhttp = \nslots = 1\n[log\n", &[]);
+        assert!(found.iter().any(|line| line.starts_with("2 ")), "{found:?}");
+        assert!(found.iter().any(|line| line.starts_with("4 ")), "{found:?}");
+        assert!(found.iter().any(|line| line.contains("gateway.slots: unknown key")), "{found:?}");
+    }
+
+    #[test]
+    fn something_else_in_the_place_of_a_table_is_told_once() {
+        assert_eq!(
+            problems("gateway = 1\n[orchestrator]\npipelines.a = 2\n", &[]),
+            [
+                "1 gateway: expected a table, found integer []",
+                "3 orchestrator.pipelines.a: expected a table, found integer []",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_variable_replaces_its_key_and_is_blamed_for_its_own_value() {
+        let set =
+            [("FRAMEGATE_THREADS", "2"), ("FRAMEGATE_SIMD", "avx2"), ("FRAMEGATE_LOG", "debug")];
+        let variable = |name: &str| {
+            set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        };
+        let (config, found) = Config::parse("[orchestrator]\nthreads = 7\n", variable);
+        assert_eq!(found, []);
+        assert_eq!(config.orchestrator.threads, 2);
+        assert_eq!(config.orchestrator.simd, orchestrator::Simd::Avx2);
+        assert_eq!(config.log.level, "debug");
+        let found = problems("", &[("FRAMEGATE_SIMD", "mmx")]);
+        assert_eq!(
+            found,
+            [
+                "0 FRAMEGATE_SIMD: unknown variant `mmx`, expected one of `auto`, `scalar`, `avx2`, `avx512` [it overrides `orchestrator.simd`]"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_effective_configuration_has_every_key_and_no_secret() {
+        let text = "[orchestrator.callers]\nsecret = \"tell no one\"\n";
+        let (config, found) = Config::parse(text, |_| None);
+        assert_eq!(found, []);
+        assert!(!config.to_string().contains("no one"), "{config}");
+        let effective = config.effective();
+        assert_eq!(effective["orchestrator"]["callers"]["secret"], "(set)");
+        assert_eq!(effective["gateway"]["discovery"]["interval"], "5s");
+    }
+}

@@ -1,0 +1,96 @@
+//! `[orchestrator]`: the compute.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use super::section::section;
+use super::units::Time;
+
+/// Port for gateways, as go-livepeer ships it.
+const SERVICE_PORT: u16 = 8935;
+/// Port of the admin side, as go-livepeer ships it.
+const ADMIN_PORT: u16 = 7935;
+/// Shipped price in wei a lot; a tenth of it is still a whole number, so surcharges show.
+pub(super) const PRICE_WEI: u64 = 1000;
+/// Sessions at a time unless configured: a 720p30 sketch takes about half a core.
+const SLOTS: u32 = 4;
+
+/// A text that is never printed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Secret(pub(crate) String);
+
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(if self.0.is_empty() { "" } else { "(set)" })
+    }
+}
+
+/// Instructions that the CPU backend uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Simd {
+    /// The best that the CPU has.
+    Auto,
+    /// None beyond the baseline.
+    Scalar,
+    /// AVX2.
+    Avx2,
+    /// AVX-512.
+    Avx512,
+}
+
+section! {
+    /// The orchestrator: owns a device, offers pipelines on it and runs them.
+    Orchestrator {
+        /// Address for gateways. Port 0: any free one. One beyond this machine needs
+        /// `[orchestrator.callers]`.
+        listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, SERVICE_PORT));
+        /// Address of the admin side.
+        admin: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, ADMIN_PORT));
+        /// Host names by which the admin side is called, beside the loopback names.
+        admin_hosts: Vec<String> = Vec::new();
+        /// URL by which gateways reach it. Empty: `https://` and the address of `listen`.
+        service_uri: String = String::new();
+        /// Whether `listen` speaks cleartext instead of TLS; on loopback only.
+        cleartext: bool = false;
+        /// Name that gateways know it by. Empty: the machine's name.
+        name: String = String::new();
+        /// Device that sessions run on.
+        device: String = "cpu-0".to_owned();
+        /// Threads of the CPU backend. 0: one a core.
+        threads: usize = 0;
+        /// Instructions of the CPU backend: `"auto"`, `"scalar"`, `"avx2"` or `"avx512"`.
+        simd: Simd = Simd::Auto;
+        /// Sessions at a time on the device.
+        slots: u32 = SLOTS;
+        /// Price of every pipeline that names none of its own, in wei for a lot of 1,000,000
+        /// `lv2v-pixel-second`.
+        price_wei: u64 = PRICE_WEI;
+        /// Plugin that turns this price into a quote. Empty: the price as it is.
+        pricing: String = "price-job".to_owned();
+        /// Time that sessions have to end after a stop was asked for.
+        drain: Time = Time::secs(25);
+    }
+}
+
+section! {
+    /// Who may use an orchestrator that listens beyond this machine. Exactly one of them.
+    Callers {
+        /// Anyone.
+        any: bool = false;
+        /// Those that know this secret.
+        secret: Secret = Secret::default();
+        /// Those that call from these addresses, such as `"192.0.2.7"`.
+        addresses: Vec<IpAddr> = Vec::new();
+    }
+}
+
+section! {
+    /// One offered pipeline, by its plugin's id. Without any, every one that is found is offered.
+    Pipeline {
+        /// Price in wei a lot. 0: `orchestrator.price_wei`.
+        price_wei: u64 = 0;
+    }
+}

@@ -100,6 +100,7 @@ pub struct Job {
     cap_wei: u64,
     state: State,
     reasons: Vec<PassedOver>, // One for each offering, in the same order.
+    absent: Vec<PassedOver>,
     shortlist: VecDeque<usize>,
     input_at: Instant,
     heard_at: Instant,
@@ -112,6 +113,7 @@ impl Job {
             cap_wei,
             state: State::Finding { until: now + FIND_MAX },
             reasons: Vec::new(),
+            absent: Vec::new(),
             shortlist: VecDeque::new(),
             input_at: now,
             heard_at: now,
@@ -129,12 +131,20 @@ impl Job {
     }
 
     /// Takes the snapshot and a ranking of it, best first. What the host objects to, what is named
-    /// twice or not there, and all beyond [`TRIES_MAX`] is left out of the ranking.
-    pub fn found(&mut self, offerings: &[Offering], ranked: &[usize], now: Instant) -> Vec<Step> {
+    /// twice or not there, and all beyond [`TRIES_MAX`] is left out of the ranking. `absent` are the
+    /// orchestrators that make no such offering, with the reason.
+    pub fn found(
+        &mut self,
+        offerings: &[Offering],
+        absent: Vec<PassedOver>,
+        ranked: &[usize],
+        now: Instant,
+    ) -> Vec<Step> {
         if !matches!(self.state, State::Finding { .. }) {
             return Vec::new();
         }
         self.reasons = select::passed_over(offerings, None, self.cap_wei);
+        self.absent = absent;
         for &candidate in ranked {
             let Some(offering) = offerings.get(candidate) else { continue };
             let good = select::objection(offering, self.cap_wei).is_none();
@@ -278,11 +288,12 @@ impl Job {
         }
     }
 
-    /// Says of every candidate but the one that serves why it does not, with what tries found.
+    /// Says of every orchestrator but the one that serves why it does not, with what tries found.
+    /// Empty while finding, and if nothing was found.
     pub fn passed_over(&self) -> Vec<PassedOver> {
         let serving = self.serving();
         let others = self.reasons.iter().enumerate().filter(|(index, _)| Some(*index) != serving);
-        others.map(|(_, entry)| entry.clone()).collect()
+        others.map(|(_, entry)| entry).chain(&self.absent).cloned().collect()
     }
 
     fn note(&mut self, candidate: usize, reason: Reason) {
@@ -343,10 +354,8 @@ mod tests {
 
     fn running(now: Instant) -> Job {
         let mut job = Job::ask(9, now);
-        assert_eq!(
-            job.found(&[offering("a", 5), offering("b", 7)], &[0, 1], now),
-            [Step::Start(0)]
-        );
+        let offers = [offering("a", 5), offering("b", 7)];
+        assert_eq!(job.found(&offers, Vec::new(), &[0, 1], now), [Step::Start(0)]);
         assert_eq!(job.started(0, now), [Step::Accept(0)]);
         job
     }
@@ -355,15 +364,20 @@ mod tests {
     fn a_ranking_is_taken_only_as_far_as_the_host_agrees() {
         let now = Instant::now();
         let offers = [offering("a", 5), offering("dear", 10), offering("c", 6)];
+        let orchestrator = OrchestratorId("other".to_owned());
+        let absent = PassedOver { orchestrator, reason: Reason::NoCapability };
         let mut job = Job::ask(9, now);
-        assert_eq!(job.found(&offers, &[1, 7, 2, 2, 0], now), [Step::Start(2)]);
+        assert_eq!(job.found(&offers, vec![absent], &[1, 7, 2, 2, 0], now), [Step::Start(2)]);
         assert_eq!(job.failed(2, Reason::NoSlot, now), [Step::Start(0)]);
         assert_eq!(job.failed(2, Reason::NoSlot, now), [], "it is not asked any more");
         assert_eq!(job.started(0, now), [Step::Accept(0)]);
         let others = job.passed_over();
         let others: Vec<_> =
             others.iter().map(|o| (o.orchestrator.0.as_str(), o.reason.class())).collect();
-        assert_eq!(others, [("dear", "price-over-cap"), ("c", "no-slot")]);
+        assert_eq!(
+            others,
+            [("dear", "price-over-cap"), ("c", "no-slot"), ("other", "no-capability")]
+        );
         assert_eq!(job.started(2, now), [Step::Stop(2)], "an answer that came too late");
     }
 
@@ -371,7 +385,7 @@ mod tests {
     fn a_job_that_is_told_nothing_ends_at_its_deadlines() {
         let start = Instant::now();
         let mut job = Job::ask(9, start);
-        job.found(&[offering("a", 5), offering("b", 7)], &[0, 1], start);
+        job.found(&[offering("a", 5), offering("b", 7)], Vec::new(), &[0, 1], start);
         let (mut now, mut steps) = (start, Vec::new());
         while let Some(deadline) = job.deadline() {
             assert_eq!(job.tick(deadline - Duration::from_millis(1)), []);
@@ -420,7 +434,7 @@ mod tests {
     fn a_session_that_ends_before_its_start_is_heard_of_is_a_failed_try() {
         let now = Instant::now();
         let mut job = Job::ask(9, now);
-        job.found(&[offering("a", 5), offering("b", 7)], &[0, 1], now);
+        job.found(&[offering("a", 5), offering("b", 7)], Vec::new(), &[0, 1], now);
         assert_eq!(job.finished(0, EndReason::Fault, now), [Step::Start(1)]);
         assert_eq!(job.started(0, now), [Step::Stop(0)]);
     }

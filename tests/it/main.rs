@@ -1,3 +1,4 @@
 //! Tests of the whole: the rules of the tree, the plugin contract, and real processes.
 
+mod sim;
 mod tidy;

@@ -24,8 +24,9 @@ pub const FIND_MAX: Duration = Duration::from_secs(3);
 pub const START_MAX: Duration = Duration::from_secs(5);
 /// An orchestrator without any sign of life for so long is lost: four background rounds unanswered.
 pub const QUIET_MAX: Duration = Duration::from_secs(20);
-/// Time from asking an orchestrator to end until its report is here: it drains for at most
-/// [`DRAIN_MAX`], looks at its clock once a second, and the report has to arrive.
+/// Time from asking an orchestrator to end, or from the last output that the client took since, until
+/// its report is here: it drains for at most [`DRAIN_MAX`] without a reader, looks at its clock once
+/// a second, and the report has to arrive.
 pub const REPORT_MAX: Duration = DRAIN_MAX.saturating_add(Duration::from_secs(5));
 
 /// Longest time from a client's ask to its answer.
@@ -191,6 +192,13 @@ impl Job {
     /// Notes a sign of life of the orchestrator that serves the job: output, an event, an answer.
     pub const fn heard(&mut self, now: Instant) {
         self.heard_at = now;
+    }
+
+    /// Notes that the client took output: a tail that somebody is reading is waited for.
+    pub fn output(&mut self, now: Instant) {
+        if let State::Draining { until, .. } = &mut self.state {
+            *until = now + REPORT_MAX;
+        }
     }
 
     /// Begins to end the job for `reason`, which the client or the gateway gave. With a report
@@ -424,7 +432,9 @@ mod tests {
         assert_eq!(job.finished(0, EndReason::Eos, now), [Step::Settle(EndReason::Eos)]);
         let mut job = running(now);
         job.end(EndReason::Eos, now);
-        assert_eq!(job.tick(now + REPORT_MAX), [Step::Settle(EndReason::Lost)]);
+        job.output(now + REPORT_MAX / 2);
+        assert_eq!(job.tick(now + REPORT_MAX), [], "somebody reads the tail");
+        assert_eq!(job.tick(now + REPORT_MAX * 2), [Step::Settle(EndReason::Lost)]);
         let mut job = running(now);
         job.end(EndReason::Shutdown, now);
         assert_eq!(job.finished(0, EndReason::Fault, now), [Step::Settle(EndReason::Fault)]);

@@ -8,10 +8,13 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::id::{LeaseId, SessionId};
+use crate::session::{DRAIN_MAX, IDLE_MAX};
 
-/// Life of a lease that nothing renews. As long as a live job may go without input, so that a
-/// lease never ends before the session it stands for.
-pub const LEASE_LIFE: Duration = Duration::from_secs(30);
+/// Life of a lease that nothing renews. A session without input is noticed after [`IDLE_MAX`] and
+/// then flushes its tail for up to [`DRAIN_MAX`], on the device; with 5 s for an owner that looks at
+/// its clock late, a lease never ends before the session it stands for.
+pub const LEASE_LIFE: Duration =
+    IDLE_MAX.saturating_add(DRAIN_MAX).saturating_add(Duration::from_secs(5));
 
 /// Why a lease was not granted or renewed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

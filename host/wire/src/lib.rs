@@ -5,4 +5,13 @@
 //! It decides how things are said, bounded and kept in order on the wire, never what is offered,
 //! chosen or charged.
 
+pub mod allow;
+pub mod client;
+pub mod error;
+pub mod header;
+pub mod livepeer;
 pub mod proto;
+pub mod serve;
+mod stream;
+pub mod tls;
+pub mod trickle;

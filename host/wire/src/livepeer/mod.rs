@@ -1,0 +1,19 @@
+//! Translation between Livepeer's spellings and the nouns of `domain`: capabilities, prices,
+//! tokens, credentials and the documents of a live job. It decides no offering and no price.
+
+mod capability;
+mod credential;
+mod job;
+mod price;
+mod token;
+
+pub use capability::{
+    AUTH_TOKEN, Incompatible, LIVE_VIDEO_TO_VIDEO, Model, asked_for, asks, check_compatible,
+    is_asked, offered, offers,
+};
+pub use credential::{
+    CREDENTIAL_BYTES_MAX, CredentialError, payment_header, payment_in, segment_header, segment_in,
+};
+pub use job::{LiveAnswer, LiveStart, ParamsError, absolute};
+pub use price::{price_for, price_to_wire, unit_price};
+pub use token::{TOKEN_TTL, TokenError, Tokens};

@@ -31,6 +31,8 @@ const OPEN_BYTES_MAX: usize = 8 * 1024 * 1024;
 const NO_VIDEO_BYTES_MAX: usize = 64 * 1024;
 /// Read errors in a row after which the rest of an input is given up. Each skips at most 64 KiB.
 const ERRORS_IN_A_ROW_MAX: u32 = 64;
+/// Frames that a codec may hold back to put them in order of display (H.264 and HEVC).
+const REORDER_MAX: i64 = 16;
 /// Bytes of a packet of MPEG-TS.
 const TS_PACKET_BYTES: u64 = 188;
 /// Containers of pictures and sound. Left out: playlists and manifests, which name further files
@@ -75,6 +77,29 @@ struct Seen {
     packets: u64,
     corrupt_last: bool,
     pacer: Pacer,
+    first_times: FirstTimes,
+}
+
+/// Decode times for the packets at the start of a track whose container stores none (Matroska):
+/// libav knows them only once it has seen the reordering.
+#[derive(Default)]
+struct FirstTimes {
+    known: bool,
+    start: Option<i64>,
+    given: i64,
+}
+
+impl FirstTimes {
+    /// Returns the packet's decode time, or one just before the start of display.
+    fn dts(&mut self, pts: Option<i64>, dts: Option<i64>) -> Option<i64> {
+        self.known |= dts.is_some();
+        if self.known || self.given == REORDER_MAX {
+            return dts;
+        }
+        let start = *self.start.get_or_insert(pts?);
+        self.given += 1;
+        Some(start - 1 - REORDER_MAX + self.given)
+    }
 }
 
 /// An open input.
@@ -248,10 +273,11 @@ impl Demuxer {
         }
         let (base, bits) = (packet.time_base(), self.wrap_bits[index]);
         let (pts, dts) = self.clock.unwrap(packet.pts(), packet.dts(), base, bits);
+        let seen = &mut self.seen[index];
+        let dts = seen.first_times.dts(pts, dts);
         packet.set_times(pts, dts, packet.duration());
         let corrupt = packet.is_corrupt();
         self.stats.corrupt += u64::from(corrupt);
-        let seen = &mut self.seen[index];
         seen.packets += 1;
         seen.corrupt_last = corrupt;
         let first = seen.packets == 1;

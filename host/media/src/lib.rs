@@ -16,6 +16,8 @@ mod encode;
 mod error;
 mod ffi;
 mod mux;
+mod rejoin;
+mod segment;
 mod track;
 
 pub use decode::{DecodeConfig, DecodeStats, Decoder};
@@ -25,6 +27,8 @@ pub use error::{DecodeError, EncodeError, LibavError, MuxError, OpenError, ReadE
 pub use ffi::frame::{Color, Picture};
 pub use ffi::packet::Packet;
 pub use mux::{Muxer, OutputFile};
+pub use rejoin::{Rejoin, RejoinError, Rejoined};
+pub use segment::{Facts, Part, Plan, SegmentError, Segmenter};
 pub use track::{Kind, Rational, Track};
 
 /// A linked libav library.

@@ -23,8 +23,8 @@ const TS_CODECS: [&str; 10] =
     ["h264", "hevc", "mpeg2video", "mpeg1video", "aac", "mp3", "mp2", "ac3", "eac3", "opus"];
 /// Coarsest movie clock of an MP4 (ticks a second): FFmpeg's own default.
 const MOVIE_TICKS_MIN: i64 = 1000;
-/// Finest one: with 32 bits for a length, a day of input still fits at this rate.
-const MOVIE_TICKS_MAX: i64 = 10_000_000;
+/// Finest one: libav takes a positive `int`. Lengths beyond 32 bits are written with 64.
+const MOVIE_TICKS_MAX: i64 = i32::MAX as i64;
 
 /// An open output.
 pub struct Muxer {

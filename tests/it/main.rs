@@ -1,4 +1,6 @@
 //! Tests of the whole: the rules of the tree, the plugin contract, and real processes.
 
+mod cli;
+mod live;
 mod sim;
 mod tidy;

@@ -28,6 +28,8 @@ use crate::root;
 const READY_MAX: Duration = Duration::from_secs(90);
 /// Time for the processes to end after they were asked to; their own drain is 2 s here.
 const STOP_MAX: Duration = Duration::from_secs(10);
+/// Time for a line of the log that is certain to come; as long as a session may drain.
+const LOG_MAX: Duration = Duration::from_secs(30);
 /// Longest wait between two looks at whether a role is ready; a line of output comes sooner.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -128,6 +130,24 @@ impl Rig {
         log.join("\n")
     }
 
+    /// Waits until the processes have printed `text`. Fails after [`LOG_MAX`].
+    ///
+    /// # Panics
+    /// If the line does not come.
+    pub fn wait_for_log(&self, text: &str) {
+        let deadline = Instant::now() + LOG_MAX;
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut looked_at = 0;
+        while !log[looked_at..].iter().any(|line| line.contains(text)) {
+            looked_at = log.len();
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.output.recv_timeout(left) {
+                Ok(line) => log.push(line),
+                Err(error) => panic!("`{text}` was not printed ({error}):\n{}", log.join("\n")),
+            }
+        }
+    }
+
     fn wait_until_ready(&mut self) {
         let deadline = Instant::now() + READY_MAX;
         while !self.is_ready() {
@@ -155,11 +175,7 @@ impl Drop for Rig {
         if thread::panicking() {
             crate::note(&format!("what `up` printed:\n{}", self.log()));
         }
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        if let Some(pid) = pid {
-            // One that has ended already needs no asking.
-            let _ = kill_process(pid, Signal::TERM);
-        }
+        signal(&self.child, Signal::TERM);
         // The output ends when the last process that holds it has ended.
         let deadline = Instant::now() + STOP_MAX;
         loop {
@@ -187,6 +203,18 @@ pub fn framegate(arguments: &[&str]) -> Command {
 /// Runs a prepared program to its end.
 pub fn finish(mut command: Command) -> Output {
     command.output().expect("the program can be run")
+}
+
+/// Interrupts a process, as Ctrl-C does.
+pub fn interrupt(child: &Child) {
+    signal(child, Signal::INT);
+}
+
+fn signal(child: &Child, signal: Signal) {
+    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        // One that has ended already needs no telling.
+        let _ = kill_process(pid, signal);
+    }
 }
 
 /// Asks for `path` over plain HTTP and returns status and body; `None` if no one answers.

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 /// The edges between the workspace's crates. Every crate may also use `domain`.
-const EDGES: [(&str, &[&str]); 12] = [
+const EDGES: [(&str, &[&str]); 11] = [
     ("domain", &[]),
     ("wire", &[]),
     ("plugin", &[]),
@@ -20,19 +20,9 @@ const EDGES: [(&str, &[&str]); 12] = [
     ("session", &["worker", "plugin", "media", "device"]),
     ("framegate", ALL),
     ("tests", ALL),
-    ("framegate-testing", &["plugin", "session"]),
 ];
-const ALL: &[&str] = &[
-    "wire",
-    "plugin",
-    "gateway",
-    "orchestrator",
-    "worker",
-    "media",
-    "device",
-    "session",
-    "framegate-testing",
-];
+const ALL: &[&str] =
+    &["wire", "plugin", "gateway", "orchestrator", "worker", "media", "device", "session"];
 /// Native or heavy dependencies, each with the only crate that may name it.
 const CONFINED: [(&str, &[&str]); 9] = [
     ("ffmpeg-next", &["media"]),
@@ -54,8 +44,8 @@ pub(crate) struct Manifest {
     pub(crate) name: String,
     /// Every dependency, with those for building; not those for tests.
     pub(crate) depends: BTreeSet<String>,
-    inherits: bool,
-    lints: bool,
+    /// Keys that it does not take from the workspace and should.
+    own: Vec<&'static str>,
 }
 
 impl Manifest {
@@ -67,30 +57,36 @@ impl Manifest {
             let section = table.get(section).and_then(toml::Value::as_table);
             section.into_iter().flatten().map(|(name, _)| name.clone()).collect()
         };
-        let inherited = |key: &str| {
-            package.get(key).and_then(|value| value.get("workspace")) == Some(&true.into())
+        let name = package["name"].as_str().expect("a package has a name").to_owned();
+        let inherited = |table: &toml::Table, key: &str| {
+            table.get(key).and_then(|value| value.get("workspace")) == Some(&true.into())
         };
-        Self {
-            name: package["name"].as_str().expect("a package has a name").to_owned(),
-            depends: &names("dependencies") | &names("build-dependencies"),
-            inherits: ["version", "edition", "license", "publish"].into_iter().all(inherited),
-            lints: table.get("lints").and_then(|lints| lints.get("workspace"))
-                == Some(&true.into()),
-        }
+        let mut own: Vec<_> = ["edition", "license", "publish"]
+            .into_iter()
+            .filter(|key| !inherited(package, key))
+            .collect();
+        let lints = table.get("lints").and_then(|lints| lints.get("workspace"));
+        own.extend((lints != Some(&true.into())).then_some("lints"));
+        // A guest has a version that its authors count.
+        own.extend((is_native(&name) && !inherited(package, "version")).then_some("version"));
+        Self { name, depends: &names("dependencies") | &names("build-dependencies"), own }
     }
+}
+
+/// Says whether a crate runs on this machine, not in the sandbox.
+fn is_native(name: &str) -> bool {
+    EDGES.iter().any(|(from, _)| *from == name)
 }
 
 /// Judges one manifest against the table; `ours` are the names of the workspace's crates.
 pub(crate) fn judge(manifest: &Manifest, ours: &BTreeSet<String>) -> Vec<String> {
     let name = manifest.name.as_str();
     let mut found = Vec::new();
-    if !manifest.inherits || !manifest.lints {
-        found.push(format!("`{name}` does not take version, licence and lints from the workspace"));
-    }
+    let own = manifest.own.iter();
+    found.extend(own.map(|key| format!("`{name}` does not take `{key}` from the workspace")));
     let may: &[&str] = EDGES.iter().find(|(from, _)| *from == name).map_or(&[], |(_, to)| to);
-    let guest = !EDGES.iter().any(|(from, _)| *from == name);
     for other in manifest.depends.intersection(ours) {
-        let allowed = if guest {
+        let allowed = if !is_native(name) {
             other == "framegate-sdk"
         } else {
             other == "domain" || may.contains(&other.as_str())

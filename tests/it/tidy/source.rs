@@ -184,7 +184,7 @@ pub(crate) fn names(text: &str) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut previous = "";
     for (at, word) in words(&code) {
-        let declared = matches!(previous, "struct" | "enum" | "trait" | "type" | "union");
+        let declared = matches!(previous, "struct" | "enum" | "trait" | "union");
         let empty = EMPTY_SUFFIXES.iter().any(|suffix| word.ends_with(suffix));
         if (declared && empty) || (previous == "mod" && EMPTY_MODULES.contains(&word)) {
             found.push(finding(line_of(&code, at), format!("`{word}` says nothing")));

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::Common;
-use crate::config::{Config, Problem, convert};
+use crate::config::convert::{self, Search};
+use crate::config::{Config, Problem};
 use crate::data::DataDir;
 use crate::failure::{Exit, Failure};
 use crate::{out, role};
@@ -32,9 +33,8 @@ pub(super) fn main(args: &Args, common: &Common) -> Result<Exit, Failure> {
     let file = args.config.as_deref();
     let (config, mut problems) =
         Config::load(file).map_err(|error| role::unreadable(file, &error))?;
-    let data =
-        DataDir::find(common.data_dir.as_deref()).map_err(|error| role::no_data_dir(&error))?;
-    problems.extend(convert::check_both(&config, &data));
+    DataDir::find(common.data_dir.as_deref()).map_err(|error| role::no_data_dir(&error))?;
+    problems.extend(convert::check_both(&config, &Search::new(&config)));
     let ok = problems.is_empty();
     if args.json {
         out::json(&Report { ok, problems, effective: config.effective() })?;

@@ -32,8 +32,8 @@ section! {
         max_price_wei: u64 = PRICE_CAP_WEI;
         /// Plugin that selects orchestrators. Empty: the native rule.
         selection: String = "choose-orchestrator".to_owned();
-        /// Hosts that URLs given by a client may name. Addresses inside this network are refused
-        /// whatever stands here.
+        /// Hosts that URLs given by a client may name: `"media.example"`, `"*.example.org"` or
+        /// `"*"`. Only a full name opens an address inside this network.
         allowed_hosts: Vec<String> = Vec::new();
         /// Time that live jobs have to end after a stop was asked for.
         drain: Time = Time::secs(25);

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use domain::Class;
 
 use super::{Ground, bind, gateway, orchestrator, refuse_any};
-use crate::config::convert;
+use crate::config::convert::{self, Search};
 use crate::data::Role;
 use crate::failure::{Exit, Failure};
 use crate::supervise::{self, Plan};
@@ -13,7 +13,10 @@ use crate::telemetry::Telemetry;
 
 /// Runs both roles from one file.
 pub(crate) fn up(ground: Ground) -> Result<Exit, Failure> {
-    refuse_any(ground.file.as_deref(), &convert::check_both(&ground.config, &ground.data))?;
+    refuse_any(
+        ground.file.as_deref(),
+        &convert::check_both(&ground.config, &Search::new(&ground.config)),
+    )?;
     // Nothing is counted here; the roles have metrics of their own.
     let _telemetry = Telemetry::start("up", &ground.config.log);
     let program = std::env::current_exe()

@@ -1,0 +1,126 @@
+//! From the file's words to what each role is built from.
+//!
+//! Decides what cannot be meant: values out of range, plugins that are not there, ports in each
+//! other's way, a cap under our own price. All of it is told at once, before anything listens.
+
+mod gateway;
+mod orchestrator;
+mod plugins;
+
+use std::net::SocketAddr;
+
+pub(crate) use gateway::GatewayPlan;
+pub(crate) use orchestrator::OrchestratorPlan;
+pub(crate) use plugins::Search;
+
+use super::{Config, Problem};
+use crate::data::Role;
+use crate::telemetry;
+
+/// Checks what `role` asks for and returns what it is built from.
+pub(crate) fn gateway(config: &Config, search: &Search) -> Result<GatewayPlan, Vec<Problem>> {
+    let mut problems = common(config, &[Role::Gateway]);
+    let plan = GatewayPlan::new(config, search, &mut problems);
+    finish(plan, problems)
+}
+
+/// Checks what the orchestrator asks for and returns what it is built from.
+pub(crate) fn orchestrator(
+    config: &Config,
+    search: &Search,
+) -> Result<OrchestratorPlan, Vec<Problem>> {
+    let mut problems = common(config, &[Role::Orchestrator]);
+    let plan = OrchestratorPlan::new(config, search, &mut problems);
+    finish(plan, problems)
+}
+
+/// Checks everything that both roles and their being together ask for.
+pub(crate) fn check_both(config: &Config, search: &Search) -> Vec<Problem> {
+    let mut problems = common(config, &Role::ALL);
+    GatewayPlan::new(config, search, &mut problems);
+    let orchestrator = OrchestratorPlan::new(config, search, &mut problems);
+    let cap = config.gateway.max_price_wei;
+    // The dearest one: a cap that admits it admits all.
+    let dearest = orchestrator.pipelines.iter().max_by_key(|pipeline| pipeline.price_wei);
+    if let Some(dearest) = dearest.filter(|pipeline| pipeline.price_wei > cap) {
+        let (price, id) = (dearest.price_wei, &dearest.id);
+        let message = format!("{cap} is below {price}, the price of our own pipeline `{id}`");
+        let problem = Problem::new("gateway.max_price_wei", message);
+        problems.push(problem.hint(format!("`max_price_wei = {price}` at least")));
+    }
+    problems
+}
+
+fn finish<T>(plan: T, problems: Vec<Problem>) -> Result<T, Vec<Problem>> {
+    if problems.is_empty() { Ok(plan) } else { Err(problems) }
+}
+
+/// Checks logging, and the addresses of `roles` against each other.
+fn common(config: &Config, roles: &[Role]) -> Vec<Problem> {
+    let all = [
+        (Role::Gateway, "gateway.http", config.gateway.http),
+        (Role::Gateway, "gateway.admin", config.gateway.admin),
+        (Role::Orchestrator, "orchestrator.listen", config.orchestrator.listen),
+        (Role::Orchestrator, "orchestrator.admin", config.orchestrator.admin),
+    ];
+    let used: Vec<_> = all.iter().filter(|(role, _, _)| roles.contains(role)).collect();
+    let mut problems: Vec<Problem> = telemetry::check(&config.log).into_iter().collect();
+    for (at, (_, key, address)) in used.iter().enumerate() {
+        let other = used[..at].iter().find(|(_, _, other)| clash(*other, *address));
+        if let Some((_, other, _)) = other {
+            let message = format!("{address} is the address of `{other}` as well");
+            problems.push(Problem::new(*key, message).hint("give each a port of its own"));
+        }
+    }
+    problems
+}
+
+fn clash(a: SocketAddr, b: SocketAddr) -> bool {
+    let (here, there) = (a.ip(), b.ip());
+    a.port() == b.port()
+        && a.port() != 0
+        && (here == there || here.is_unspecified() || there.is_unspecified())
+}
+
+/// Checks a number against its bounds.
+fn within<T: PartialOrd + std::fmt::Display>(
+    key: &str,
+    value: T,
+    bounds: std::ops::RangeInclusive<T>,
+    problems: &mut Vec<Problem>,
+) {
+    if !bounds.contains(&value) {
+        let (least, most) = (bounds.start(), bounds.end());
+        problems.push(Problem::new(key, format!("{value} is not within {least} and {most}")));
+    }
+}
+
+/// Checks the URL of an orchestrator: `https://host[:port]`, or `http://` to this machine.
+fn orchestrator_url(key: &str, text: &str, problems: &mut Vec<Problem>) {
+    let wrong = |what: String| {
+        let hint = "such as `https://orchestrator.example:8935`";
+        Problem::new(key, format!("`{text}` {what}")).hint(hint)
+    };
+    let url = match url::Url::parse(text) {
+        Ok(url) => url,
+        Err(error) => return problems.push(wrong(format!("is no URL: {error}"))),
+    };
+    let loopback = match url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => return problems.push(wrong("has no host".to_owned())),
+    };
+    match url.scheme() {
+        "https" => {}
+        "http" if loopback => {}
+        "http" => problems.push(wrong("is cleartext to another machine".to_owned())),
+        scheme => problems.push(wrong(format!("has scheme `{scheme}`"))),
+    }
+    if !matches!(url.path(), "" | "/") || url.query().is_some() {
+        problems.push(wrong("has more than a host and a port".to_owned()));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+//! `[orchestrator]` as the role takes it.
+
+use std::net::SocketAddr;
+
+use device::SimdLevel;
+use domain::capability::Capability;
+use orchestrator::config::{Callers, PipelineConfig};
+use plugin::{Manifest, World};
+
+use super::super::orchestrator::Simd;
+use super::super::{Config, Problem, env};
+use super::{Search, orchestrator_url, within};
+
+/// Most sessions at a time on one device: beyond it a worker's threads are the limit.
+const SLOTS_MAX: u32 = 1024;
+/// Most threads of the CPU backend: beyond the cores of any machine.
+const THREADS_MAX: usize = 1024;
+/// Longest name of an orchestrator in bytes: a wallet's address has 42.
+const NAME_BYTES_MAX: usize = 128;
+
+/// Everything that an orchestrator is built from and that the file decides.
+#[derive(Debug, Clone)]
+pub(crate) struct OrchestratorPlan {
+    /// Name that gateways know it by.
+    pub(crate) name: String,
+    /// URL by which gateways reach it, if it is not that of its address.
+    pub(crate) service_uri: Option<String>,
+    /// Who may use it.
+    pub(crate) callers: Callers,
+    /// What it offers, at base prices.
+    pub(crate) pipelines: Vec<PipelineConfig>,
+    /// Turns base prices into quotes; none: they are the quotes.
+    pub(crate) pricing: Option<Manifest>,
+    /// Environment of its worker.
+    pub(crate) worker_env: Vec<(String, String)>,
+    /// What is worth a line at the start, and no reason not to start.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl OrchestratorPlan {
+    pub(super) fn new(config: &Config, search: &Search, problems: &mut Vec<Problem>) -> Self {
+        let own = &config.orchestrator;
+        within("orchestrator.slots", own.slots, 1..=SLOTS_MAX, problems);
+        within("orchestrator.threads", own.threads, 0..=THREADS_MAX, problems);
+        check_device(&own.device, problems);
+        let simd = check_simd(own.simd, problems);
+        let mut warnings = Vec::new();
+        let pipelines = pipelines(config, search, problems, &mut warnings);
+        let pricing = if own.pricing.is_empty() {
+            None
+        } else {
+            search.find("orchestrator.pricing", &own.pricing, World::PricingRule, problems)
+        };
+        Self {
+            name: name(&own.name, problems),
+            service_uri: service_uri(config, problems),
+            callers: callers(config, problems),
+            pipelines,
+            pricing,
+            worker_env: vec![
+                (env::THREADS.to_owned(), own.threads.to_string()),
+                (env::SIMD.to_owned(), simd.map_or("auto", SimdLevel::name).to_owned()),
+            ],
+            warnings,
+        }
+    }
+}
+
+fn name(configured: &str, problems: &mut Vec<Problem>) -> String {
+    let name = if configured.is_empty() {
+        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        name.trim().to_owned()
+    } else {
+        configured.to_owned()
+    };
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
+        let message = format!("a name has 1 to {NAME_BYTES_MAX} bytes and no control characters");
+        problems.push(Problem::new("orchestrator.name", message));
+    }
+    name
+}
+
+fn service_uri(config: &Config, problems: &mut Vec<Problem>) -> Option<String> {
+    let (own, key) = (&config.orchestrator, "orchestrator.service_uri");
+    if own.cleartext && !own.listen.ip().is_loopback() {
+        let message = format!("{} is not on loopback: cleartext is refused there", own.listen);
+        problems.push(Problem::new("orchestrator.cleartext", message));
+    }
+    if !own.service_uri.is_empty() {
+        orchestrator_url(key, &own.service_uri, problems);
+        return Some(own.service_uri.trim_end_matches('/').to_owned());
+    }
+    if own.listen.ip().is_unspecified() {
+        let message = format!("{} is no address that a gateway can call", own.listen);
+        let hint = format!("such as `https://this-host.example:{}`", own.listen.port());
+        problems.push(Problem::new(key, message).hint(hint));
+    }
+    None
+}
+
+fn callers(config: &Config, problems: &mut Vec<Problem>) -> Callers {
+    let (set, key) = (&config.callers, "orchestrator.callers");
+    let rules = [set.any, !set.secret.0.is_empty(), !set.addresses.is_empty()];
+    let listen: SocketAddr = config.orchestrator.listen;
+    match rules.iter().filter(|rule| **rule).count() {
+        0 if !listen.ip().is_loopback() => {
+            let message = format!("{listen} can be called by others, and nothing says by whom");
+            let hint = "`[orchestrator.callers]` with `secret`, `addresses` or `any = true`";
+            problems.push(Problem::new("orchestrator.listen", message).hint(hint));
+        }
+        0 | 1 => {}
+        many => problems.push(Problem::new(key, format!("{many} rules are given; one counts"))),
+    }
+    if !set.secret.0.is_empty() {
+        Callers::Secret(set.secret.0.clone())
+    } else if !set.addresses.is_empty() {
+        Callers::Addresses(set.addresses.clone())
+    } else {
+        Callers::Any
+    }
+}
+
+fn check_device(device: &str, problems: &mut Vec<Problem>) {
+    let numbered =
+        |name: &str| name.strip_prefix("cuda-").is_some_and(|it| it.parse::<u8>().is_ok());
+    if !matches!(device, "auto" | "cpu" | "cpu-0" | "cuda") && !numbered(device) {
+        let problem =
+            Problem::new("orchestrator.device", format!("no device is called `{device}`"));
+        problems.push(problem.hint("`cpu-0`, `cuda-0` or `auto`"));
+    }
+}
+
+fn check_simd(simd: Simd, problems: &mut Vec<Problem>) -> Option<SimdLevel> {
+    let level = match simd {
+        Simd::Auto => return None,
+        Simd::Scalar => SimdLevel::Scalar,
+        Simd::Avx2 => SimdLevel::Avx2,
+        Simd::Avx512 => SimdLevel::Avx512,
+    };
+    if !level.is_supported() {
+        let message = format!("this CPU has no `{level}`");
+        let hint = format!("`auto` takes `{}`", SimdLevel::best());
+        problems.push(Problem::new("orchestrator.simd", message).hint(hint));
+    }
+    Some(level)
+}
+
+fn pipelines(
+    config: &Config,
+    search: &Search,
+    problems: &mut Vec<Problem>,
+    warnings: &mut Vec<String>,
+) -> Vec<PipelineConfig> {
+    let shipped = config.orchestrator.price_wei;
+    let offer = |manifest: Manifest, price_wei: u64| PipelineConfig {
+        folder: manifest.component.parent().map(Into::into).unwrap_or_default(),
+        id: manifest.id,
+        price_wei: if price_wei == 0 { shipped } else { price_wei },
+    };
+    if config.pipelines.is_empty() {
+        let found = search.find_all(World::Pipeline, warnings);
+        if found.is_empty() {
+            let problem = Problem::new("plugins.folders", "there is no pipeline to offer");
+            problems.push(problem.hint(search.hint()));
+        }
+        return found.into_iter().map(|manifest| offer(manifest, 0)).collect();
+    }
+    let mut offers = Vec::new();
+    for (id, pipeline) in &config.pipelines {
+        let key = format!("orchestrator.pipelines.{id}");
+        if let Err(error) = Capability::live(id) {
+            problems.push(Problem::new(key, error.to_string()));
+        } else if let Some(manifest) = search.find(&key, id, World::Pipeline, problems) {
+            offers.push(offer(manifest, pipeline.price_wei));
+        }
+    }
+    offers
+}

@@ -1,0 +1,100 @@
+//! What the conversions refuse.
+
+use std::path::Path;
+
+use super::*;
+
+fn plugin(folder: &Path, id: &str, world: &str) {
+    let folder = folder.join(id);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let text = format!(
+        "[plugin]\nid = \"{id}\"\nversion = \"0.1.0\"\nworld = \"{world}\"\napi = \"{}\"\n\
+         component = \"{id}.wasm\"\n",
+        plugin::manifest::API
+    );
+    std::fs::write(folder.join("plugin.toml"), text).expect("written");
+}
+
+/// Folders with the shipped plugins, and the problems of `text` under them.
+fn problems(text: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    plugin(folder.path(), "choose-orchestrator", "selection-policy");
+    plugin(folder.path(), "price-job", "pricing-rule");
+    plugin(folder.path(), "sketch-video", "pipeline");
+    let (mut config, mut problems) = Config::parse(text, |_| None);
+    config.plugins.folders = vec![folder.path().to_owned()];
+    problems.extend(check_both(&config, &Search::of(&config, None, None)));
+    problems.iter().map(|problem| format!("{}: {}", problem.key, problem.message)).collect()
+}
+
+#[test]
+fn the_defaults_offer_every_pipeline_at_the_shipped_price() {
+    assert_eq!(problems(""), [""; 0]);
+    let folder = tempfile::tempdir().expect("a folder");
+    plugin(folder.path(), "price-job", "pricing-rule");
+    plugin(folder.path(), "sketch-video", "pipeline");
+    plugin(folder.path(), "blur-video", "pipeline");
+    let config = Config::default();
+    let search = Search::of(&config, Some(folder.path().display().to_string()), None);
+    let plan = orchestrator(&config, &search).expect("no problem");
+    let offers: Vec<_> = plan.pipelines.iter().map(|it| (it.id.as_str(), it.price_wei)).collect();
+    assert_eq!(offers, [("blur-video", 1000), ("sketch-video", 1000)]);
+    assert!(!plan.name.is_empty());
+}
+
+#[test]
+fn a_cap_under_our_own_price_is_refused_with_both_numbers() {
+    assert_eq!(
+        problems("[gateway]\nmax_price_wei = 900\n"),
+        ["gateway.max_price_wei: 900 is below 1000, the price of our own pipeline `sketch-video`"]
+    );
+    let dear = "[orchestrator.pipelines.sketch-video]\nprice_wei = 5000\n";
+    assert_eq!(
+        problems(dear),
+        ["gateway.max_price_wei: 2000 is below 5000, the price of our own pipeline `sketch-video`"]
+    );
+}
+
+#[test]
+fn a_listener_beyond_this_machine_needs_a_rule_and_a_name() {
+    assert_eq!(
+        problems("[orchestrator]\nlisten = \"0.0.0.0:8935\"\n"),
+        [
+            "orchestrator.service_uri: 0.0.0.0:8935 is no address that a gateway can call",
+            "orchestrator.listen: 0.0.0.0:8935 can be called by others, and nothing says by whom",
+        ]
+    );
+    let open = "[orchestrator]\nlisten = \"0.0.0.0:8935\"\nservice_uri = \"https://a.example:8935\"\n\
+                [orchestrator.callers]\n";
+    assert_eq!(problems(&format!("{open}secret = \"s\"\n")), [""; 0]);
+    assert_eq!(
+        problems(&format!("{open}secret = \"s\"\nany = true\n")),
+        ["orchestrator.callers: 2 rules are given; one counts"]
+    );
+}
+
+#[test]
+fn everything_that_cannot_be_meant_is_told_at_once() {
+    let text = "[gateway]\nadmin = \"127.0.0.1:9935\"\norchestrators = [\"ftp://a\", \"http://b.example\"]\n\
+                selection = \"price-job\"\ndefault_pipeline = \"a b\"\n\
+                [gateway.discovery]\ninterval = \"1ms\"\n\
+                [orchestrator]\nslots = 0\ndevice = \"gpu\"\npricing = \"none\"\n\
+                [orchestrator.pipelines.lost]\n[log]\nlevel = \"loud=x=y\"\n";
+    let found = problems(text);
+    for start in [
+        "gateway.admin: 127.0.0.1:9935 is the address of `gateway.http` as well",
+        "gateway.orchestrators[0]: `ftp://a` has scheme `ftp`",
+        "gateway.orchestrators[1]: `http://b.example` is cleartext to another machine",
+        "gateway.selection: plugin `price-job` is of world `pricing-rule`",
+        "gateway.default_pipeline: `live-video-to-video/a b` is no capability name",
+        "gateway.discovery.interval: 1ms is not within 100ms and 1h",
+        "orchestrator.slots: 0 is not within 1 and 1024",
+        "orchestrator.device: no device is called `gpu`",
+        "orchestrator.pricing: no plugin `none`",
+        "orchestrator.pipelines.lost: no plugin `lost`",
+        "log.level: `loud=x=y` is no level",
+    ] {
+        assert!(found.iter().any(|it| it.starts_with(start)), "{start}\nis missing in {found:#?}");
+    }
+    assert_eq!(found.len(), 11, "{found:#?}");
+}

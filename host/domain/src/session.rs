@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 /// A live session without input ends after so long: longer than any hand-over or key-frame gap
 /// that a working publisher makes.
 pub const IDLE_MAX: Duration = Duration::from_secs(30);
-/// Time for flushing the tail of a session that drains, before it is closed without it.
+/// Time that a draining session may go without its client taking any output, before it is closed
+/// without its tail. Longer than the stall after which a channel drops a reader.
 pub const DRAIN_MAX: Duration = Duration::from_secs(20);
 
 /// Why a session or a job ended, as clients read it.
@@ -118,6 +119,13 @@ impl Session {
         self.input_at = now;
     }
 
+    /// Notes that the client took output: a tail that somebody is reading is not cut off.
+    pub fn output(&mut self, now: Instant) {
+        if let State::Draining { until, .. } = &mut self.state {
+            *until = now + DRAIN_MAX;
+        }
+    }
+
     /// Begins to end the session for `reason`. With a tail worth flushing it drains first.
     pub fn end(&mut self, reason: EndReason, now: Instant) -> Step {
         match (self.state, reason) {
@@ -187,6 +195,16 @@ mod tests {
         assert_eq!(session.end(EndReason::Eos, silent), Step::Wait);
         assert_eq!(session.tick(silent + DRAIN_MAX), Step::Abort);
         assert_eq!(session.finished(EndReason::Lost), EndReason::ClientGone);
+    }
+
+    #[test]
+    fn a_tail_that_is_being_read_is_not_cut_off() {
+        let start = Instant::now();
+        let mut session = Session::open(start);
+        assert_eq!(session.end(EndReason::Eos, start), Step::EndInput);
+        session.output(start + DRAIN_MAX / 2);
+        assert_eq!(session.tick(start + DRAIN_MAX), Step::Wait);
+        assert_eq!(session.tick(start + DRAIN_MAX * 2), Step::Abort);
     }
 
     #[test]

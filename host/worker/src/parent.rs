@@ -168,6 +168,15 @@ pub async fn start(
     Err(WorkerError::Silent { device, detail })
 }
 
+/// How a worker ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// Exit status and what went wrong, for people.
+    pub detail: String,
+    /// Sessions that it took along.
+    pub sessions: usize,
+}
+
 /// The socket to a worker broke.
 #[derive(Debug, thiserror::Error)]
 enum LinkError {
@@ -178,9 +187,8 @@ enum LinkError {
 }
 
 impl Driver {
-    /// Runs until the worker is gone and returns how it ended, for people. Sessions and questions
-    /// still open are told.
-    pub async fn run(self) -> String {
+    /// Runs until the worker is gone. Sessions and questions still open are told.
+    pub async fn run(self) -> Loss {
         let Self { process, mut inbound, writer, outbox, sessions, tickets, exited } = self;
         // The two directions run apart: a full socket one way must not stop the other.
         let why = tokio::select! {
@@ -194,12 +202,13 @@ impl Driver {
             Err(error) => format!("{status}; {}", domain::chain(&error)),
         };
         lock(&tickets).clear();
-        for (_, route) in lock(&sessions).drain() {
+        let open: Vec<_> = lock(&sessions).drain().map(|(_, route)| route).collect();
+        for route in &open {
             route.credit.close();
             // A session that nobody reads any more needs no telling.
             let _ = route.outputs.send(Output::Lost(how.clone()));
         }
-        how
+        Loss { detail: how, sessions: open.len() }
     }
 }
 

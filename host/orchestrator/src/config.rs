@@ -1,0 +1,101 @@
+//! What an orchestrator is built from: plain values, checked by whoever made them.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use worker::message::EncodeSpec;
+use worker::parent::WorkerConfig;
+
+use crate::price::Pricer;
+
+/// Slots of one CPU device unless configured: two 720p30 sketches are what two cores carry.
+pub const SLOTS: u32 = 4;
+/// Guest time for one `on-frame` unless configured: a fifth of a 30 fps frame leaves the rest to
+/// the device.
+pub const FRAME_BUDGET: Duration = Duration::from_millis(6);
+/// Frames that a plugin may keep unless configured: half a second at 30 fps.
+pub const FRAMES_MAX: u32 = 16;
+/// Ops that one callback may call unless configured: far above any sensible frame, far below what
+/// would stall a device.
+pub const OPS_MAX: u32 = 256;
+/// Picture memory of one session unless configured: some eighty 1080p pictures of `nv12`.
+pub const SURFACE_BYTES_MAX: u64 = 256 << 20;
+/// Time for a worker to take a session on, below the 5 s that gateways wait for the answer.
+pub const OPEN_MAX: Duration = Duration::from_millis(4500);
+
+/// A live pipeline on offer.
+#[derive(Debug, Clone)]
+pub struct PipelineConfig {
+    /// The plugin's id, which is the model id on the wire.
+    pub id: String,
+    /// Folder with its `plugin.toml`.
+    pub folder: PathBuf,
+    /// Base price in wei for one lot of live video.
+    pub price_wei: u64,
+}
+
+/// Who may use the service port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Callers {
+    /// Anybody who can reach it. The only rule that a loopback listener needs.
+    Any,
+    /// Those who come from one of these addresses.
+    Addresses(Vec<IpAddr>),
+    /// Those who present this secret as `Authorization: Bearer`.
+    Secret(String),
+}
+
+/// Limits of one session.
+#[derive(Debug, Clone)]
+pub struct SessionLimits {
+    /// Guest time for one `on-frame`.
+    pub frame_budget: Duration,
+    /// Frames that a plugin may keep.
+    pub frames_max: u32,
+    /// Ops that one callback may call.
+    pub ops_max: u32,
+    /// Bytes of picture memory.
+    pub surface_bytes_max: u64,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        Self {
+            frame_budget: FRAME_BUDGET,
+            frames_max: FRAMES_MAX,
+            ops_max: OPS_MAX,
+            surface_bytes_max: SURFACE_BYTES_MAX,
+        }
+    }
+}
+
+/// What an orchestrator is built from.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Name that outlives restarts; gateways log and list it.
+    pub name: String,
+    /// Address that gateways are told, such as `https://gpu-1.example:8935`.
+    pub service_uri: String,
+    /// Whether the service port speaks cleartext HTTP instead of TLS; loopback only.
+    pub cleartext: bool,
+    /// Who may use the service port.
+    pub callers: Callers,
+    /// Folder of this role's files; the certificate is in `tls/` below it.
+    pub data_dir: PathBuf,
+    /// What is offered.
+    pub pipelines: Vec<PipelineConfig>,
+    /// Sessions that the device takes at once.
+    pub slots: u32,
+    /// Works out quotes and charges.
+    pub pricer: Arc<Pricer>,
+    /// How the worker is started.
+    pub worker: WorkerConfig,
+    /// How pictures are encoded.
+    pub encode: EncodeSpec,
+    /// Threads of one session's decoder.
+    pub decode_threads: u32,
+    /// Limits of one session.
+    pub limits: SessionLimits,
+}

@@ -1,0 +1,136 @@
+//! The last word about a session: the `ended` event that clients and gateways read.
+
+use domain::price::Price;
+use domain::session::EndReason;
+use serde::Serialize;
+use worker::message::{Failure, SessionReport};
+
+/// What a session came to.
+#[derive(Debug, Clone)]
+pub(crate) struct Bill {
+    /// The price that was agreed.
+    pub(crate) price: Price,
+    /// What is charged, in wei.
+    pub(crate) amount_wei: u64,
+}
+
+#[derive(Serialize)]
+struct Ended<'a> {
+    r#type: &'static str,
+    reason: &'static str,
+    frames: Frames,
+    frames_sha256: &'a str,
+    guest_us: GuestTime,
+    resources: Resources,
+    stream_ms: u64,
+    price: PriceForm<'a>,
+    amount_wei: String,
+    warnings: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorForm<'a>>,
+}
+
+#[derive(Serialize)]
+struct Frames {
+    r#in: u64,
+    out: u64,
+    dropped: u64,
+}
+
+#[derive(Serialize)]
+struct GuestTime {
+    p50: u64,
+    p99: u64,
+}
+
+#[derive(Serialize)]
+struct Resources {
+    rss_warm_mib: u64,
+    rss_end_mib: u64,
+}
+
+#[derive(Serialize)]
+struct PriceForm<'a> {
+    wei: String,
+    per_units: u64,
+    unit: &'a str,
+}
+
+#[derive(Serialize)]
+struct ErrorForm<'a> {
+    class: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<FaultForm<'a>>,
+}
+
+#[derive(Serialize)]
+struct FaultForm<'a> {
+    kind: &'a str,
+    plugin: &'a str,
+    version: &'a str,
+    call: &'a str,
+}
+
+/// Writes the `ended` event of a session as one JSON document.
+pub(crate) fn ended(reason: EndReason, report: &SessionReport, bill: &Bill) -> String {
+    let event = Ended {
+        r#type: "ended",
+        reason: reason.name(),
+        frames: Frames {
+            r#in: report.frames_in,
+            out: report.frames_out,
+            dropped: report.frames_dropped,
+        },
+        frames_sha256: &report.frames_sha256,
+        guest_us: GuestTime { p50: report.guest_us_p50, p99: report.guest_us_p99 },
+        resources: Resources { rss_warm_mib: report.rss_warm_mib, rss_end_mib: report.rss_end_mib },
+        stream_ms: report.stream_ms,
+        price: PriceForm {
+            wei: bill.price.wei.to_string(),
+            per_units: bill.price.lot.size,
+            unit: &bill.price.lot.unit,
+        },
+        amount_wei: bill.amount_wei.to_string(),
+        warnings: &report.warnings,
+        error: report.failure.as_ref().map(error_form),
+    };
+    serde_json::to_string(&event).expect("plain structs serialise")
+}
+
+/// Returns the word of a fault's kind out of the closed set that metrics may carry.
+pub(crate) fn fault_kind(kind: &str) -> &'static str {
+    const KINDS: [&str; 7] = ["trap", "fuel", "time", "memory", "table", "contract", "host"];
+    KINDS.into_iter().find(|known| *known == kind).unwrap_or("other")
+}
+
+/// Returns the word of a pipeline's call out of the closed set that metrics may carry.
+pub(crate) fn fault_call(call: &str) -> &'static str {
+    const CALLS: [&str; 7] =
+        ["describe", "start", "on-frame", "on-params", "on-message", "stop", "instantiate"];
+    CALLS.into_iter().find(|known| *known == call).unwrap_or("other")
+}
+
+fn error_form(failure: &Failure) -> ErrorForm<'_> {
+    let fault = failure.fault.as_ref().map(|fault| FaultForm {
+        kind: &fault.kind,
+        plugin: &fault.plugin,
+        version: &fault.version,
+        call: &fault.call,
+    });
+    ErrorForm { class: &failure.class, message: &failure.message, fault }
+}
+
+#[cfg(test)]
+#[test]
+fn the_last_event_has_every_figure_that_readers_rely_on() {
+    let report = SessionReport { frames_in: 3, frames_out: 2, ..SessionReport::default() };
+    let bill = Bill { price: Price { wei: 2, lot: domain::price::Lot::live() }, amount_wei: 166 };
+    let event: serde_json::Value =
+        serde_json::from_str(&ended(EndReason::Eos, &report, &bill)).unwrap();
+    assert_eq!(event["type"], "ended");
+    assert_eq!(event["frames"]["in"], 3);
+    assert_eq!(event["price"]["wei"], "2");
+    assert_eq!(event["amount_wei"], "166");
+    assert_eq!(event.get("error"), None);
+}

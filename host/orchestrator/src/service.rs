@@ -1,0 +1,235 @@
+//! The service port: gRPC, the start of a live job, payment, and the channels.
+//!
+//! Reads requests and writes answers; deciding is [`crate::admit`]'s and [`crate::info`]'s
+//! business.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Request, State as Shared};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use bytes::Bytes;
+use domain::Class;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, StatusCode, Uri};
+use prost::Message;
+use tonic::{Request as RpcRequest, Response as RpcResponse, Status};
+use wire::error::{Refusal, Word};
+use wire::header::RequestId;
+use wire::livepeer::{self, LiveAnswer, LiveStart, Tokens};
+use wire::proto::orchestrator_server::{Orchestrator, OrchestratorServer};
+use wire::proto::{
+    EndTranscodingSessionRequest, EndTranscodingSessionResponse, OrchestratorInfo,
+    OrchestratorRequest, PaymentResult, PingPong,
+};
+use wire::serve::{App, Peer};
+use wire::tls::{Identity, IdentityError};
+
+use crate::admit::{self, Ask, StartError};
+use crate::config::{Callers, Config};
+use crate::info::{self, Capped};
+use crate::state::State;
+
+/// Where channels are found, as Livepeer's orchestrators have them.
+const CHANNELS: &str = "/ai/trickle/";
+/// Longest body of a start: parameters with a workflow of some thousand nodes.
+const START_BYTES_MAX: usize = 1 << 20;
+
+/// What requests share.
+#[derive(Clone)]
+struct Port {
+    state: Arc<State>,
+    tokens: Arc<Tokens>,
+}
+
+/// Reads or makes the certificate of the service port.
+pub(crate) fn tls(config: &Config) -> Result<Arc<rustls::ServerConfig>, IdentityError> {
+    let host = config.service_uri.parse::<Uri>().ok();
+    let host = host.as_ref().and_then(Uri::host).unwrap_or("localhost");
+    let identity = Identity::load_or_make(&folder(&config.data_dir), host)?;
+    if let Some(replaced) = identity.replaced() {
+        tracing::warn!(host, %replaced, fingerprint = %identity.fingerprint(), "certificate replaced");
+    } else if identity.was_made() {
+        tracing::info!(host, fingerprint = %identity.fingerprint(), "certificate made");
+    }
+    identity.server_config()
+}
+
+fn folder(data_dir: &Path) -> std::path::PathBuf {
+    data_dir.join("tls")
+}
+
+/// Builds everything that the service port answers.
+pub(crate) fn app(state: Arc<State>, tokens: Arc<Tokens>) -> App {
+    let store = state.store.clone();
+    let port = Port { state, tokens };
+    let rpc = OrchestratorServer::new(port.clone());
+    let router = Router::new()
+        .route("/live-video-to-video", post(start))
+        .route("/payment", post(payment))
+        .layer(DefaultBodyLimit::max(START_BYTES_MAX))
+        .route_service("/net.Orchestrator/{*method}", rpc)
+        .layer(middleware::from_fn_with_state(port.clone(), check_caller))
+        .route("/healthz", get(async || StatusCode::OK))
+        .with_state(port);
+    App::new(router).with_trickle(CHANNELS, store)
+}
+
+/// Lets only those in whom the operator's rule allows. Channels need no rule: their names are
+/// secrets of their own.
+async fn check_caller(Shared(port): Shared<Port>, request: Request, next: Next) -> Response {
+    let allowed = match &port.state.config.callers {
+        Callers::Any => true,
+        Callers::Addresses(addresses) => {
+            let peer = request.extensions().get::<Peer>();
+            peer.is_some_and(|Peer(address)| addresses.contains(&address.ip().to_canonical()))
+        }
+        Callers::Secret(secret) => {
+            bearer(request.headers()).is_some_and(|given| same(given.as_bytes(), secret.as_bytes()))
+        }
+    };
+    if allowed {
+        return next.run(request).await;
+    }
+    tracing::info!("caller refused");
+    Refusal::new(Word::Denied, "this caller may not use this orchestrator").into_response()
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
+}
+
+/// Compares without telling by its time how much was right.
+fn same(given: &[u8], expected: &[u8]) -> bool {
+    let mut different = u8::from(given.len() != expected.len());
+    for (index, byte) in expected.iter().enumerate() {
+        different |= byte ^ given.get(index).copied().unwrap_or(0);
+    }
+    different == 0
+}
+
+/// `POST /live-video-to-video`.
+async fn start(Shared(port): Shared<Port>, headers: HeaderMap, uri: Uri, body: Bytes) -> Response {
+    let ask = match read_start(&port, &headers, &body) {
+        Ok(ask) => ask,
+        Err(refusal) => return refusal.into_response(),
+    };
+    tracing::debug!(request = ask.request, pipeline = ask.pipeline, "session asked for");
+    match admit::start(&port.state, ask).await {
+        Ok(channels) => {
+            let base = format!("{}{CHANNELS}", origin(&port.state.config, &headers, &uri));
+            let [publish_url, subscribe_url, control_url, events_url] = channels.urls(&base);
+            let manifest_id = channels.manifest_id;
+            let answer = LiveAnswer {
+                manifest_id,
+                publish_url,
+                subscribe_url,
+                control_url,
+                events_url,
+                ..LiveAnswer::default()
+            };
+            axum::Json(answer).into_response()
+        }
+        Err(error) => refusal(&error).into_response(),
+    }
+}
+
+fn read_start(port: &Port, headers: &HeaderMap, body: &[u8]) -> Result<Ask, Refusal> {
+    let refused = |class: Class, text: String| Refusal::new(Word::of(class), text);
+    let segment =
+        livepeer::segment_in(headers).map_err(|error| refused(Class::Denied, error.to_string()))?;
+    let token = segment
+        .auth_token
+        .ok_or_else(|| refused(Class::Denied, "`Livepeer-Segment` has no auth token".to_owned()))?;
+    port.tokens
+        .verify(&token, info::unix_seconds())
+        .map_err(|error| refused(error.class(), error.to_string()))?;
+    let start: LiveStart = serde_json::from_slice(body)
+        .map_err(|error| refused(Class::Invalid, format!("the body is not a start: {error}")))?;
+    let params = start
+        .params_json()
+        .map_err(|error| refused(error.class(), error.to_string()))?
+        .unwrap_or_default();
+    let request = match wire::header::is_id(&start.gateway_request_id) {
+        true if !headers.contains_key(wire::header::REQUEST_ID) => start.gateway_request_id,
+        _ => RequestId::of(headers).to_string(),
+    };
+    Ok(Ask { pipeline: start.model_id, params, quote: token.session_id, request })
+}
+
+fn refusal(error: &StartError) -> Refusal {
+    let word = match error {
+        StartError::NotOffered { .. } => Word::NoCapability,
+        other => Word::of(other.class()),
+    };
+    Refusal::new(word, domain::chain(error))
+}
+
+/// Channels are named as the caller reached us: behind a tunnel or by another name of this
+/// machine, the advertised address may not be reachable for it.
+fn origin(config: &Config, headers: &HeaderMap, uri: &Uri) -> String {
+    let scheme = if config.cleartext { "http" } else { "https" };
+    let host = headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| uri.authority().map(http::uri::Authority::as_str));
+    match host.filter(|host| host.parse::<http::uri::Authority>().is_ok()) {
+        Some(host) => format!("{scheme}://{host}"),
+        None => config.service_uri.clone(),
+    }
+}
+
+/// `POST /payment`: off chain every payment that can be read is accepted and changes nothing.
+async fn payment(Shared(port): Shared<Port>, headers: HeaderMap) -> Response {
+    if let Err(error) = livepeer::payment_in(&headers) {
+        return (StatusCode::PAYMENT_REQUIRED, error.to_string()).into_response();
+    }
+    let segment = match livepeer::segment_in(&headers) {
+        Ok(segment) => segment,
+        Err(error) => return (StatusCode::FORBIDDEN, error.to_string()).into_response(),
+    };
+    let verified = segment
+        .auth_token
+        .as_ref()
+        .is_some_and(|token| port.tokens.verify(token, info::unix_seconds()).is_ok());
+    if !verified {
+        let text = "the auth token is missing, expired or not one of ours";
+        return (StatusCode::FORBIDDEN, text).into_response();
+    }
+    // The answer renews the quote, so a slot that is taken meanwhile is no reason to refuse it.
+    let request = OrchestratorRequest {
+        capabilities: segment.capabilities,
+        ignore_capacity_check: true,
+        ..OrchestratorRequest::default()
+    };
+    let info = info::answer(&port.state, &port.tokens, &request).ok();
+    Response::new(Body::from(PaymentResult { info }.encode_to_vec()))
+}
+
+#[tonic::async_trait]
+impl Orchestrator for Port {
+    async fn get_orchestrator(
+        &self,
+        request: RpcRequest<OrchestratorRequest>,
+    ) -> Result<RpcResponse<OrchestratorInfo>, Status> {
+        match info::answer(&self.state, &self.tokens, request.get_ref()) {
+            Ok(info) => Ok(RpcResponse::new(info)),
+            // The text that Livepeer's gateways look for.
+            Err(Capped) => Err(Status::unknown("OrchestratorCapped")),
+        }
+    }
+
+    async fn ping(&self, request: RpcRequest<PingPong>) -> Result<RpcResponse<PingPong>, Status> {
+        // Without a wallet there is nothing to sign with: the value comes back as it is.
+        Ok(RpcResponse::new(request.into_inner()))
+    }
+
+    async fn end_transcoding_session(
+        &self,
+        _: RpcRequest<EndTranscodingSessionRequest>,
+    ) -> Result<RpcResponse<EndTranscodingSessionResponse>, Status> {
+        Err(Status::unimplemented("this orchestrator has no transcoding sessions"))
+    }
+}

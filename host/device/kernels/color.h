@@ -34,15 +34,15 @@ KFN void tile_from_yuv(const Matrix *m, const u8 *luma, const u8 *u, const u8 *v
     i16 ud[TILE], vd[TILE];
     const i32 half = (n + 1) >> 1;
     if (chroma_step == 1) {
-        for (i32 i = 0; i < half; i++) us[i] = (i16)(u[i] - 128), vs[i] = (i16)(v[i] - 128);
+        EACH(i, half, TILE / 2) us[i] = (i16)(u[i] - 128), vs[i] = (i16)(v[i] - 128);
     } else {
-        for (i32 i = 0; i < half; i++) us[i] = (i16)(u[2 * i] - 128), vs[i] = (i16)(v[2 * i] - 128);
+        EACH(i, half, TILE / 2) us[i] = (i16)(u[2 * i] - 128), vs[i] = (i16)(v[2 * i] - 128);
     }
-    for (i32 i = 0; i < half; i++) {
+    EACH(i, half, TILE / 2) {
         ud[2 * i] = us[i], ud[2 * i + 1] = us[i];
         vd[2 * i] = vs[i], vd[2 * i + 1] = vs[i];
     }
-    for (i32 i = 0; i < n; i++) {
+    EACH(i, n, TILE) {
         const i32 base = (luma[i] - 16) * m->luma + HALF;
         tile->r[i] = to_u8((base + m->rv * vd[i]) >> 14);
         tile->g[i] = to_u8((base + m->gu * ud[i] + m->gv * vd[i]) >> 14);
@@ -52,7 +52,7 @@ KFN void tile_from_yuv(const Matrix *m, const u8 *luma, const u8 *u, const u8 *v
 
 /* Computes Y of `n` pixels. */
 KFN void luma_from_tile(const Matrix *m, const Tile *tile, i32 n, u8 *__restrict__ luma) {
-    for (i32 i = 0; i < n; i++) {
+    EACH(i, n, TILE) {
         const i32 sum = m->yr * tile->r[i] + m->yg * tile->g[i] + m->yb * tile->b[i];
         luma[i] = (u8)(16 + ((sum + HALF) >> 14));
     }
@@ -64,7 +64,7 @@ KFN void chroma_from_tiles(const Matrix *m, const Tile *top, const Tile *low, i3
                            i32 chroma_step) {
     u8 us[TILE / 2], vs[TILE / 2];
     const i32 half = (n + 1) >> 1;
-    for (i32 i = 0; i < half; i++) {
+    EACH(i, half, TILE / 2) {
         const i32 a = 2 * i, b = min_i32(2 * i + 1, n - 1);
         const i32 r = top->r[a] + top->r[b] + low->r[a] + low->r[b];
         const i32 g = top->g[a] + top->g[b] + low->g[a] + low->g[b];
@@ -72,7 +72,7 @@ KFN void chroma_from_tiles(const Matrix *m, const Tile *top, const Tile *low, i3
         us[i] = (u8)(128 + ((m->ur * r + m->ug * g + m->ub * bl + 4 * HALF) >> 16));
         vs[i] = (u8)(128 + ((m->vr * r + m->vg * g + m->vb * bl + 4 * HALF) >> 16));
     }
-    for (i32 i = 0; i < half; i++) u[i * chroma_step] = us[i], v[i * chroma_step] = vs[i];
+    EACH(i, half, TILE / 2) u[i * chroma_step] = us[i], v[i * chroma_step] = vs[i];
 }
 
 #endif

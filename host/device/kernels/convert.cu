@@ -47,11 +47,11 @@ KFN void yuv_to_rgb_row(const ColorArgs *args, i32 y, i32 x0, i32 x1) {
         tile_from_yuv(&args->matrix, luma + x, u + c, v + c, args->chroma_step, n, &tile);
         if (args->step == 3) {
             u8 *__restrict__ out = rgb + 3 * x;
-            for (i32 i = 0; i < n; i++)
+            EACH(i, n, TILE)
                 out[3 * i] = tile.r[i], out[3 * i + 1] = tile.g[i], out[3 * i + 2] = tile.b[i];
         } else {
             u8 *__restrict__ out = rgb + 4 * x;
-            for (i32 i = 0; i < n; i++)
+            EACH(i, n, TILE)
                 out[4 * i] = tile.r[i], out[4 * i + 1] = tile.g[i], out[4 * i + 2] = tile.b[i],
                         out[4 * i + 3] = 255;
         }
@@ -62,10 +62,10 @@ ENTRY(yuv_to_rgb, ColorArgs, yuv_to_rgb_row)
 
 KFN void tile_from_rgb(const u8 *rgb, i32 step, i32 n, Tile *__restrict__ tile) {
     if (step == 3) {
-        for (i32 i = 0; i < n; i++)
+        EACH(i, n, TILE)
             tile->r[i] = rgb[3 * i], tile->g[i] = rgb[3 * i + 1], tile->b[i] = rgb[3 * i + 2];
     } else {
-        for (i32 i = 0; i < n; i++)
+        EACH(i, n, TILE)
             tile->r[i] = rgb[4 * i], tile->g[i] = rgb[4 * i + 1], tile->b[i] = rgb[4 * i + 2];
     }
 }

@@ -25,7 +25,7 @@ KFN i32 convolve_cut(i32 sum) { return clamp_i32(sum >> 10, 0, 255); }
 KFN void add_3(i32 *__restrict__ sums, const u8 *at, i32 n, i32 step, const i32 *weights) {
     const i16 a = (i16)weights[0], b = (i16)weights[1], c = (i16)weights[2];
     const u8 *left = at - step, *right = at + step;
-    LANES for (i32 i = 0; i < n; i++) sums[i] += a * left[i] + b * at[i] + c * right[i];
+    EACH(i, n, SUMS) sums[i] += a * left[i] + b * at[i] + c * right[i];
 }
 
 KFN void add_5(i32 *__restrict__ sums, const u8 *at, i32 n, i32 step, const i32 *weights) {
@@ -33,7 +33,7 @@ KFN void add_5(i32 *__restrict__ sums, const u8 *at, i32 n, i32 step, const i32 
               e = (i16)weights[4];
     const u8 *far_left = at - 2 * step, *left = at - step;
     const u8 *right = at + step, *far_right = at + 2 * step;
-    LANES for (i32 i = 0; i < n; i++)
+    EACH(i, n, SUMS)
         sums[i] += a * far_left[i] + b * left[i] + c * at[i] + d * right[i] + e * far_right[i];
 }
 
@@ -44,14 +44,14 @@ KFN void convolve_inside(const ConvolveArgs *args, const u8 *const *rows, u8 *__
     for (i32 x = x0; x < x1; x += SUMS) {
         const i32 n = min_i32(SUMS, x1 - x);
         i32 sums[SUMS];
-        for (i32 i = 0; i < n; i++) sums[i] = bias;
+        EACH(i, n, SUMS) sums[i] = bias;
         if (args->radius == 1)
             for (i32 dy = 0; dy < 3; dy++)
                 add_3(sums, rows[dy] + x, n, step, args->weights + 3 * dy);
         else
             for (i32 dy = 0; dy < 5; dy++)
                 add_5(sums, rows[dy] + x, n, step, args->weights + 5 * dy);
-        LANES for (i32 i = 0; i < n; i++) out[x + i] = (u8)convolve_cut(sums[i]);
+        EACH(i, n, SUMS) out[x + i] = (u8)convolve_cut(sums[i]);
     }
 }
 

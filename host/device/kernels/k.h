@@ -18,11 +18,17 @@ typedef long long i64;
 
 #ifdef __CUDACC__
 #define KFN static __device__ __forceinline__
-/* Goes before a loop whose result overlaps nothing that it reads. */
-#define LANES
 #else
 #define KFN static inline __attribute__((always_inline))
-#define LANES _Pragma("clang loop vectorize(assume_safety)")
+#endif
+
+/* EACH(i, n, most) is a loop over the first `n` of at most `most` elements of a short array, none of
+ * which depends on another. A CUDA thread has it unrolled, so that the array lies in registers. */
+#ifdef __CUDACC__
+#define EACH(i, n, most) _Pragma("unroll") for (i32 i = 0; i < (most); i++) if (i < (n))
+#else
+#define EACH(i, n, most)                                                                           \
+    _Pragma("clang loop vectorize(assume_safety)") for (i32 i = 0; i < (n); i++)
 #endif
 
 /* One plane: its first row, and the bytes from one row to the next. */

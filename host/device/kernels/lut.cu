@@ -41,7 +41,7 @@ typedef struct {
 } LutYuvArgs;
 
 KFN void tile_through_curves(const u8 *__restrict__ curves, i32 n, Tile *tile) {
-    for (i32 i = 0; i < n; i++) {
+    EACH(i, n, TILE) {
         tile->r[i] = curves[tile->r[i]];
         tile->g[i] = curves[256 + tile->g[i]];
         tile->b[i] = curves[512 + tile->b[i]];

@@ -16,7 +16,7 @@ use domain::planes::Owner;
 
 use crate::backend::{Backend, Direction, Memory, PlaneCopy};
 use crate::error::{DeviceError, OpenError};
-use crate::launch::{Launch, PTX, SPAN};
+use crate::launch::{Kernel, Launch, PTX, SPAN};
 
 /// Threads of a block: a warp along the row, so that its reads join, and eight rows.
 const BLOCK: (u32, u32) = (32, 8);
@@ -29,7 +29,7 @@ const TRIED: &str = "libcuda.so, libcuda.so.12, libcuda.so.11, libcuda.so.1, lib
 pub(crate) struct Cuda {
     name: Arc<str>,
     context: Arc<CudaContext>,
-    functions: Arc<BTreeMap<usize, CudaFunction>>,
+    functions: Arc<BTreeMap<Kernel, CudaFunction>>,
 }
 
 impl Cuda {
@@ -53,7 +53,7 @@ impl Cuda {
             for &kernel in kernels {
                 let function =
                     module.load_function(kernel.entry()).map_err(failed("finding a kernel"))?;
-                functions.insert(kernel as usize, function);
+                functions.insert(kernel, function);
             }
         }
         Ok(Self { name: format!("cuda-{ordinal}").into(), context, functions: Arc::new(functions) })
@@ -148,7 +148,7 @@ impl Backend for CudaBackend {
 
     unsafe fn launch(&self, launch: &Launch) -> Result<(), DeviceError> {
         self.bind()?;
-        let function = self.card.functions.get(&(launch.kernel() as usize));
+        let function = self.card.functions.get(&launch.kernel());
         let function = function.expect("every kernel is in `PTX`, and all of that was loaded");
         let extent = launch.extent();
         let grid = (

@@ -141,7 +141,7 @@ pub enum DeviceError {
         range: &'static str,
     },
     /// A picture lies in memory that the stream's device cannot work on.
-    #[error("a picture in {given:?} memory on `{device}`")]
+    #[error("`{device}` cannot work on a picture in `{}`", memory_name(.given))]
     Elsewhere {
         /// The stream's device.
         device: String,
@@ -195,5 +195,12 @@ impl DeviceError {
             Self::NotReady => Class::Conflict,
             Self::Driver { .. } => Class::Unavailable,
         }
+    }
+}
+
+fn memory_name(owner: &Owner) -> String {
+    match owner {
+        Owner::Host => "host memory".to_owned(),
+        Owner::Cuda(ordinal) => format!("the memory of cuda-{ordinal}"),
     }
 }

@@ -11,7 +11,7 @@ use domain::planes::Plane;
 use crate::color::Matrix;
 
 /// A kernel: one entry of `kernels/*.cu`, in the order of the table in `kernels/cpu.c`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(usize)]
 pub enum Kernel {
     /// Weighted sums of neighbourhoods.

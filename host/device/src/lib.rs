@@ -18,6 +18,7 @@
 //! `gray` is luma: what Y is to `nv12` and `yuv420p`. All three are in video range (black 16, white
 //! 235). Chroma counts for two by two pixels; odd sizes round it up.
 //!
+//! * To its own format a picture stays as it is, alpha included.
 //! * Among `nv12`, `yuv420p` and `gray` luma stays as it is, chroma is regrouped, dropped, or 128.
 //! * To `rgb24` and `rgba`: each pixel takes the U and V of its block, `y = (Y - 16) * luma + 8192`,
 //!   `r = cut((y + rv * (V - 128)) >> 14)`, `b` likewise with U and `bu`, and `g` with both.

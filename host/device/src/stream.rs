@@ -111,11 +111,7 @@ impl Stream {
 
     /// Waits until everything that was asked for is done. Errors: the device failed at it.
     pub fn wait(&self) -> Result<(), DeviceError> {
-        self.backend.wait()?;
-        for surface in lock(&self.in_flight).drain(..) {
-            set_awaited(&surface, Awaited::No);
-        }
-        Ok(())
+        self.settle(&mut lock(&self.in_flight))
     }
 
     fn bring(
@@ -134,33 +130,51 @@ impl Stream {
         }
         let (format, width, height) = (surface.format(), surface.width(), surface.height());
         let mut planes = [None, None, None];
-        for (index, slot) in planes.iter_mut().enumerate() {
-            let Some(from) = surface.plane(index) else { continue };
+        for (index, slot) in planes.iter_mut().enumerate().take(format.planes()) {
             let (row, rows) = format.plane_size(index, width, height);
-            let shared = self.take_plane(pool, row, rows)?;
-            let copy = PlaneCopy { from, to: shared.plane(), row, rows, direction };
-            // SAFETY: both planes have `rows` rows of `row` bytes, the source is immutable, the
-            // target is fresh from the pool, and both surfaces are held until the stream waits.
-            unsafe { self.backend.copy(&copy)? };
-            *slot = Some(shared);
+            *slot = Some(self.take_plane(pool, row, rows)?);
         }
         let result = Surface::from_parts(format, width, height, to, planes);
         if direction == Direction::ToHost {
             set_awaited(&result, Awaited::Yes);
         }
-        self.hold(surface)?;
-        self.hold(&result)?;
+        // Held before the first copy, so that a failure of the second leaves nothing behind.
+        let mut in_flight = self.lock_with_room()?;
+        in_flight.extend([surface.clone(), result.clone()]);
+        for index in 0..format.planes() {
+            let (Some(from), Some(to)) = (surface.plane(index), result.plane(index)) else {
+                continue;
+            };
+            let (row, rows) = format.plane_size(index, width, height);
+            let copy = PlaneCopy { from, to, row, rows, direction };
+            // SAFETY: both planes have `rows` rows of `row` bytes, the source is immutable, the
+            // target is fresh from the pool and unseen, and both are held until the stream waits.
+            unsafe { self.backend.copy(&copy)? };
+        }
         Ok(result)
     }
 
     /// Keeps a picture until the next wait.
     pub(crate) fn hold(&self, surface: &Surface) -> Result<(), DeviceError> {
-        let full = {
-            let mut in_flight = lock(&self.in_flight);
-            in_flight.push(surface.clone());
-            in_flight.len() >= IN_FLIGHT_MAX
-        };
-        if full { self.wait() } else { Ok(()) }
+        self.lock_with_room()?.push(surface.clone());
+        Ok(())
+    }
+
+    fn lock_with_room(&self) -> Result<MutexGuard<'_, Vec<Surface>>, DeviceError> {
+        let mut in_flight = lock(&self.in_flight);
+        if in_flight.len() >= IN_FLIGHT_MAX {
+            self.settle(&mut in_flight)?;
+        }
+        Ok(in_flight)
+    }
+
+    /// Waits, and lets go of what was held for it.
+    fn settle(&self, in_flight: &mut Vec<Surface>) -> Result<(), DeviceError> {
+        self.backend.wait()?;
+        for surface in in_flight.drain(..) {
+            set_awaited(&surface, Awaited::No);
+        }
+        Ok(())
     }
 
     /// Takes a fresh plane of the device's memory.

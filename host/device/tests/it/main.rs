@@ -1,7 +1,12 @@
 //! What the crate promises, checked through its public functions only.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at its first surprise")]
+
+mod card;
+mod counted;
 mod devices;
 mod ops;
+mod program;
 mod ptx;
 mod reference;
 mod surfaces;

@@ -5,11 +5,11 @@ use domain::planes::PixelFormat;
 
 /// A picture as plain bytes: planes one after another, no padding.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Picture {
-    pub format: PixelFormat,
-    pub width: usize,
-    pub height: usize,
-    pub bytes: Vec<u8>,
+pub(crate) struct Picture {
+    pub(crate) format: PixelFormat,
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// Gains in 2^-14: to r, g, b (luma, rv, gu, gv, bu), then to Y, to U and to V.
@@ -32,7 +32,7 @@ fn cut(value: i64) -> u8 {
     value.clamp(0, 255) as u8
 }
 
-pub fn picture_bytes(format: PixelFormat, width: usize, height: usize) -> usize {
+pub(crate) fn picture_bytes(format: PixelFormat, width: usize, height: usize) -> usize {
     let chroma = width.div_ceil(2) * height.div_ceil(2) * 2;
     match format {
         PixelFormat::Nv12 | PixelFormat::Yuv420p => width * height + chroma,
@@ -87,7 +87,7 @@ impl Picture {
     }
 
     /// Makes a picture from what each pixel is.
-    fn from_rgb(&self, format: PixelFormat, rgb: impl Fn(usize, usize) -> [u8; 3]) -> Self {
+    fn of_colors(&self, format: PixelFormat, rgb: impl Fn(usize, usize) -> [u8; 3]) -> Self {
         let (width, height) = (self.width, self.height);
         let mut bytes = Vec::new();
         let pixels = |y: usize| (0..width).map(move |x| (x, y));
@@ -137,10 +137,10 @@ impl Picture {
         Self { format, width, height, bytes }
     }
 
-    pub fn convert(&self, format: PixelFormat) -> Self {
+    pub(crate) fn convert(&self, format: PixelFormat) -> Self {
         let to_rgb = matches!(format, PixelFormat::Rgb24 | PixelFormat::Rgba);
         if self.is_rgb() || to_rgb {
-            return self.from_rgb(format, |x, y| self.rgb(x, y));
+            return self.of_colors(format, |x, y| self.rgb(x, y));
         }
         let (width, height) = (self.width, self.height);
         let mut bytes = self.bytes[..width * height].to_vec();
@@ -156,7 +156,7 @@ impl Picture {
         Self { format, width, height, bytes }
     }
 
-    pub fn convolve(&self, weights: &[f32], bias: f32) -> Self {
+    pub(crate) fn convolve(&self, weights: &[f32], bias: f32) -> Self {
         let fixed = |number: f32| (f64::from(number) * 1024.0).round() as i64;
         let (side, step) = (
             weights.len().isqrt(),
@@ -183,18 +183,18 @@ impl Picture {
         result
     }
 
-    pub fn apply_lut(&self, curves: &[u8]) -> Self {
+    pub(crate) fn apply_lut(&self, curves: &[u8]) -> Self {
         if self.format == PixelFormat::Gray {
             let bytes = self.bytes.iter().map(|byte| curves[usize::from(*byte)]).collect();
             return Self { bytes, ..self.clone() };
         }
-        self.from_rgb(self.format, |x, y| {
+        self.of_colors(self.format, |x, y| {
             let [r, g, b] = self.rgb(x, y).map(usize::from);
             [curves[r], curves[256 + g], curves[512 + b]]
         })
     }
 
-    pub fn mix(&self, other: &Self, t: u8) -> Self {
+    pub(crate) fn mix(&self, other: &Self, t: u8) -> Self {
         let t = u32::from(t);
         let mixed = |(a, b): (&u8, &u8)| {
             // To the nearest; 255 is odd, so there are no halves.

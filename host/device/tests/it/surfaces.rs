@@ -7,6 +7,7 @@ use device::{Op, POISON, ROW_ALIGN, Surface};
 use domain::Class;
 use domain::planes::{Owner, PixelFormat, Plane, Planes};
 
+use crate::counted::allocations;
 use crate::{PLENTY, Random, open_cpu, stream};
 
 const TO_GRAY: Op = Op::Convert { format: PixelFormat::Gray };
@@ -67,20 +68,26 @@ fn pooled_rows_begin_at_multiples_of_the_alignment() {
 }
 
 #[test]
-fn ten_thousand_frames_use_the_same_memory() {
+fn ten_thousand_frames_use_the_same_memory_and_allocate_nothing() {
     let stream = open_cpu(1, None).stream(PLENTY).unwrap();
     let edges = Op::convolve(&[-1.0, -1.0, -1.0, -1.0, 8.0, -1.0, -1.0, -1.0, -1.0], 0.0).unwrap();
-    let memory = Arc::new(Random(1).bytes(384));
-    let mut held = Vec::new();
-    for frame in 0..10_000 {
-        let gray = stream.run(&TO_GRAY, &[&borrow(&memory)]).unwrap();
+    let lut = Op::apply_lut(&[7; 768]).unwrap();
+    let decoded = borrow(&Arc::new(Random(1).bytes(384)));
+    let frame = || {
+        let gray = stream.run(&TO_GRAY, &[&decoded]).unwrap();
         let drawn = stream.run(&edges, &[&gray]).unwrap();
-        stream.run(&TO_YUV, &[&drawn]).unwrap();
-        if frame % 5_000 == 1 {
-            held.push(stream.held_bytes());
-        }
+        let mapped = stream.run(&lut, &[&drawn]).unwrap();
+        let sketch = stream.run(&TO_YUV, &[&mapped]).unwrap();
+        let faded = stream.run(&Op::Mix { t: 40 }, &[&sketch, &decoded]).unwrap();
+        stream.run(&lut, &[&faded]).unwrap();
+    };
+    frame();
+    let (held, before) = (stream.held_bytes(), allocations());
+    for _ in 0..10_000 {
+        frame();
     }
-    assert_eq!(held[0], held[1]);
+    assert_eq!(stream.held_bytes(), held);
+    assert_eq!(allocations(), before);
 }
 
 #[test]

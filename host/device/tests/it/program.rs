@@ -1,0 +1,44 @@
+//! The program `framegate-gpu`: its exit codes, and one op over standard input and output.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+fn run(arguments: &str, input: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_framegate-gpu"))
+        .args(arguments.split_whitespace())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A program that ends at its arguments reads nothing.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn one_op_reads_planes_and_writes_planes() {
+    let arguments = "--op mix --backend cpu --format gray --width 2 --height 1 --t 255";
+    let output = run(arguments, &[1, 2, 3, 4]);
+    assert_eq!((output.status.code(), output.stdout), (Some(0), vec![3, 4]));
+}
+
+#[test]
+fn wrong_arguments_wrong_input_and_no_card_have_their_exit_codes() {
+    for (arguments, code, says) in [
+        ("--what 1", 2, "no option is called `--what`"),
+        ("--op blur --format gray --width 1 --height 1", 2, "no op is called `blur`"),
+        ("--op mix --format gray --width 1 --height 1 --t 300", 2, "`--t` cannot be `300`"),
+        ("--op mix --format gray --width 1 --height 1 --t 3", 3, "(2 pictures of 1)"),
+    ] {
+        let output = run(arguments, &[1, 2, 3]);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments}: {message}");
+        assert!(message.contains(says), "{message}");
+    }
+    if device::Device::open("cuda", &device::DeviceConfig::default()).is_err() {
+        let output = run("", &[]);
+        assert_eq!(output.status.code(), Some(77));
+        assert_eq!(output.stderr, b"skipped: no CUDA device\n");
+    }
+}

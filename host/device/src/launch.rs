@@ -262,3 +262,23 @@ pub(crate) struct ColorArgs {
     pub(crate) step: i32,
     pub(crate) matrix: Matrix,
 }
+
+#[cfg(test)]
+#[test]
+fn the_ptx_takes_arguments_of_the_size_that_is_handed_over() {
+    for (text, kernels) in PTX {
+        for kernel in kernels {
+            let size = match kernel {
+                Kernel::Convolve => size_of::<ConvolveArgs>(),
+                Kernel::JoinPairs | Kernel::SplitPairs => size_of::<PairsArgs>(),
+                Kernel::LutBytes => size_of::<LutArgs>(),
+                Kernel::LutYuv => size_of::<LutYuvArgs>(),
+                Kernel::Mix => size_of::<MixArgs>(),
+                Kernel::RepackRgb => size_of::<RepackArgs>(),
+                Kernel::RgbToYuv | Kernel::YuvToRgb => size_of::<ColorArgs>(),
+            };
+            let parameter = format!(".param .align 8 .b8 {}_param_0[{size}]", kernel.entry());
+            assert!(text.contains(&parameter), "`{parameter}`");
+        }
+    }
+}

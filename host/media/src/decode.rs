@@ -33,7 +33,7 @@ pub struct DecodeStats {
     pub pictures: u64,
     /// Packets that could not be decoded.
     pub errors: u64,
-    /// Pictures returned that are partly guessed.
+    /// Pictures that are partly guessed.
     pub corrupt: u64,
     /// Changes of width, height or layout within the track.
     pub shape_changes: u64,
@@ -125,9 +125,20 @@ impl Decoder {
         }
     }
 
+    /// Looks whether the decoder had to guess. With several threads it says so some packets later.
+    fn note_guesses(&mut self) {
+        let guesses = self.codec.guesses();
+        if guesses > self.stats.corrupt {
+            self.stats.corrupt = guesses;
+            self.stats.last_damage = self.stats.packets;
+        }
+    }
+
     fn receive(&mut self) -> Result<Option<RawFrame>, DecodeError> {
         while !self.ended {
-            match self.codec.receive_frame() {
+            let received = self.codec.receive_frame();
+            self.note_guesses();
+            match received {
                 Ok(frame) => return Ok(Some(frame)),
                 Err(LibavError::AGAIN) => return Ok(None),
                 Err(LibavError::EOF) => self.ended = true,
@@ -159,10 +170,6 @@ impl Decoder {
             }
         };
         self.stats.pictures += 1;
-        if picture.is_corrupt() {
-            self.stats.corrupt += 1;
-            self.stats.last_damage = self.stats.packets;
-        }
         Ok(picture)
     }
 }

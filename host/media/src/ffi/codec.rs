@@ -1,9 +1,11 @@
 //! Codec contexts: packets in and frames out, or the other way round.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::frame::{Color, RawFrame};
 use super::packet::Packet;
 use super::params::Parameters;
-use super::{LibavError, Options, av_rational, c_string, check, init, sys};
+use super::{LibavError, Options, av_rational, c_string, check, init, log, sys};
 use crate::track::Rational;
 
 /// What an encoder has to know beyond its options.
@@ -37,7 +39,11 @@ impl From<LibavError> for EncoderFailure {
 }
 
 /// An open codec.
-pub(crate) struct Codec(*mut sys::AVCodecContext);
+pub(crate) struct Codec {
+    context: *mut sys::AVCodecContext,
+    // Dropped after the context is freed, which points to it.
+    guesses: Box<AtomicU64>,
+}
 
 // SAFETY: the context is reached only through this value; libav's own threads are inside it.
 unsafe impl Send for Codec {}
@@ -46,7 +52,11 @@ impl Codec {
     fn allocate(codec: *const sys::AVCodec) -> Result<Self, LibavError> {
         // SAFETY: the codec is one of libav's static ones; null is checked.
         let context = unsafe { sys::avcodec_alloc_context3(codec) };
-        if context.is_null() { Err(LibavError::NO_MEMORY) } else { Ok(Self(context)) }
+        if context.is_null() {
+            Err(LibavError::NO_MEMORY)
+        } else {
+            Ok(Self { context, guesses: Box::default() })
+        }
     }
 
     /// Opens a decoder; `Ok(None)` if this libav has none for the codec.
@@ -64,11 +74,12 @@ impl Codec {
         let this = Self::allocate(codec)?;
         // SAFETY: the context is ours and not yet open; the parameters are live.
         unsafe {
-            check(sys::avcodec_parameters_to_context(this.0, parameters.as_ptr()))?;
-            (*this.0).pkt_timebase = av_rational(time_base);
-            (*this.0).thread_count = threads;
-            (*this.0).thread_type = sys::FF_THREAD_FRAME | sys::FF_THREAD_SLICE;
-            check(sys::avcodec_open2(this.0, codec, std::ptr::null_mut()))?;
+            check(sys::avcodec_parameters_to_context(this.context, parameters.as_ptr()))?;
+            (*this.context).pkt_timebase = av_rational(time_base);
+            (*this.context).thread_count = threads;
+            (*this.context).thread_type = sys::FF_THREAD_FRAME | sys::FF_THREAD_SLICE;
+            log::count_guesses(this.context, &this.guesses);
+            check(sys::avcodec_open2(this.context, codec, std::ptr::null_mut()))?;
         }
         Ok(Some(this))
     }
@@ -89,7 +100,7 @@ impl Codec {
         let mut options = Options::new(settings.options)?;
         // SAFETY: the context is ours and not yet open.
         unsafe {
-            let context = &mut *this.0;
+            let context = &mut *this.context;
             (context.width, context.height) = settings.size;
             context.pix_fmt = settings.format;
             context.time_base = av_rational(settings.time_base);
@@ -107,7 +118,7 @@ impl Codec {
             context.gop_size = settings.gop;
             context.max_b_frames = settings.b_frames;
             context.bit_rate = settings.bit_rate;
-            check(sys::avcodec_open2(this.0, codec, options.as_mut_ptr()))?;
+            check(sys::avcodec_open2(this.context, codec, options.as_mut_ptr()))?;
         }
         match options.left_over() {
             Some(name) => Err(EncoderFailure::UnusedOption(name)),
@@ -119,7 +130,9 @@ impl Codec {
     pub(crate) fn parameters(&self) -> Result<Parameters, LibavError> {
         let mut parameters = Parameters::empty()?;
         // SAFETY: both are live.
-        check(unsafe { sys::avcodec_parameters_from_context(parameters.as_mut_ptr(), self.0) })?;
+        check(unsafe {
+            sys::avcodec_parameters_from_context(parameters.as_mut_ptr(), self.context)
+        })?;
         Ok(parameters)
     }
 
@@ -127,29 +140,34 @@ impl Codec {
     pub(crate) fn send_packet(&mut self, packet: Option<&Packet>) -> Result<(), LibavError> {
         let packet = packet.map_or(std::ptr::null(), Packet::as_ptr);
         // SAFETY: context and packet are live; libav takes its own reference.
-        check(unsafe { sys::avcodec_send_packet(self.0, packet) }).map(|_| ())
+        check(unsafe { sys::avcodec_send_packet(self.context, packet) }).map(|_| ())
     }
 
     /// Takes a frame from a decoder; `AGAIN` wants a packet, `EOF` is the end.
     pub(crate) fn receive_frame(&mut self) -> Result<RawFrame, LibavError> {
         let mut frame = RawFrame::empty()?;
         // SAFETY: context and frame are live, and we are exclusive.
-        check(unsafe { sys::avcodec_receive_frame(self.0, frame.as_mut_ptr()) })?;
+        check(unsafe { sys::avcodec_receive_frame(self.context, frame.as_mut_ptr()) })?;
         Ok(frame)
+    }
+
+    /// Returns how many pictures a decoder has guessed parts of so far.
+    pub(crate) fn guesses(&self) -> u64 {
+        self.guesses.load(Ordering::Relaxed)
     }
 
     /// Gives a frame to an encoder; `None` says that there are no more.
     pub(crate) fn send_frame(&mut self, frame: Option<&RawFrame>) -> Result<(), LibavError> {
         let frame = frame.map_or(std::ptr::null(), RawFrame::as_ptr);
         // SAFETY: context and frame are live; libav takes its own reference.
-        check(unsafe { sys::avcodec_send_frame(self.0, frame) }).map(|_| ())
+        check(unsafe { sys::avcodec_send_frame(self.context, frame) }).map(|_| ())
     }
 
     /// Takes a packet from an encoder; `AGAIN` wants a frame, `EOF` is the end.
     pub(crate) fn receive_packet(&mut self) -> Result<Packet, LibavError> {
         let mut packet = Packet::empty()?;
         // SAFETY: context and packet are live, and we are exclusive.
-        check(unsafe { sys::avcodec_receive_packet(self.0, packet.as_mut_ptr()) })?;
+        check(unsafe { sys::avcodec_receive_packet(self.context, packet.as_mut_ptr()) })?;
         Ok(packet)
     }
 }
@@ -157,7 +175,7 @@ impl Codec {
 impl Drop for Codec {
     fn drop(&mut self) {
         // SAFETY: we own the context.
-        unsafe { sys::avcodec_free_context(&mut self.0) };
+        unsafe { sys::avcodec_free_context(&mut self.context) };
     }
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod codec;
 pub(crate) mod frame;
 pub(crate) mod input;
 pub(crate) mod io;
+mod log;
 pub(crate) mod output;
 pub(crate) mod packet;
 pub(crate) mod params;
@@ -61,8 +62,7 @@ pub(crate) fn check(code: c_int) -> Result<c_int, LibavError> {
 pub(crate) fn init() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: sets a process-wide integer, before any other call of this crate.
-        unsafe { sys::av_log_set_level(sys::AV_LOG_QUIET) };
+        log::install();
     });
 }
 

@@ -7,21 +7,32 @@
 //!
 //! **Invariant:** a store serves one instance and is dropped at the first trap.
 
+mod bindings;
 pub mod digest;
+pub mod engine;
 pub mod fault;
 pub mod info;
 pub mod job;
 mod keys;
 pub mod limits;
+pub mod load;
 pub mod manifest;
 pub mod pipeline;
+pub mod policy;
 pub mod snapshot;
+mod tick;
+mod wasi;
 
 pub use digest::Digest;
-pub use fault::{Fault, FaultKind};
+pub use engine::{EngineError, PipelineEngine, PolicyEngine};
+pub use fault::{Fault, FaultKind, Identity};
 pub use info::{PluginInfo, SetupError};
 pub use job::{Excluded, JobFacts, Urgency};
 pub use limits::{LimitHit, Limits};
+pub use load::LoadError;
 pub use manifest::{Manifest, World};
 pub use pipeline::host::PipelineHost;
+pub use policy::pricing::{PreparedPricing, PricingRule};
+pub use policy::ready::Ready;
+pub use policy::selection::{PreparedSelection, SelectionPolicy};
 pub use snapshot::{Candidate, Scope, Snapshot};

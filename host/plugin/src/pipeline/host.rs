@@ -442,3 +442,69 @@ pub trait PipelineHost: Send + Any {
 fn no_reading(reading: u32) -> HostError {
     HostError::new(ErrorClass::Invalid, format!("`{reading}` is not a reading"))
 }
+
+/// The host of an instance that serves no session, such as one that only describes itself.
+#[derive(Debug)]
+pub(crate) struct Nothing(SessionFacts);
+
+impl Default for Nothing {
+    fn default() -> Self {
+        Self(SessionFacts {
+            id: String::new(),
+            capability: String::new(),
+            width: 0,
+            height: 0,
+            format: String::new(),
+            frame_rate_milli: 0,
+            deterministic: false,
+            max_frames: 0,
+            max_ops: 0,
+        })
+    }
+}
+
+impl PipelineHost for Nothing {
+    fn facts(&self) -> &SessionFacts {
+        &self.0
+    }
+
+    fn set_input_format(&mut self, _: &str) -> Result<(), HostError> {
+        Err(HostError::not_here("session"))
+    }
+
+    fn set_output_size(&mut self, _: u32, _: u32) -> Result<(), HostError> {
+        Err(HostError::not_here("session"))
+    }
+
+    fn emit(&mut self, _: u32, _: i64) -> Result<(), HostError> {
+        Err(HostError::not_here("session"))
+    }
+
+    fn keep(&mut self, _: u32) -> Result<(), HostError> {
+        Err(HostError::not_here("session"))
+    }
+
+    fn release(&mut self, _: u32) {}
+
+    fn frame(&self, _: u32) -> Option<FrameFacts> {
+        None
+    }
+
+    fn op(&mut self, op: Op<'_>) -> Result<u32, HostError> {
+        Err(HostError::not_here(op.name()))
+    }
+
+    fn lut_from_curves(&mut self, _: &[u8; 768]) -> Result<u32, HostError> {
+        Err(HostError::not_here("lut"))
+    }
+
+    fn lut_drop(&mut self, _: u32) {}
+
+    fn log_enabled(&self, _: Level) -> bool {
+        false
+    }
+
+    fn log(&mut self, _: Level, _: &str) {}
+
+    fn end_callback(&mut self) {}
+}

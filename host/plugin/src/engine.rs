@@ -1,0 +1,182 @@
+//! The two engines: how components are compiled and where their memory comes from.
+//!
+//! Policies run deterministically and are limited by fuel; pipelines run fast and are limited by
+//! time. One engine cannot do both, and no plugin runs on two.
+//!
+//! **Invariant:** both are synchronous: nothing in them ever waits for a runtime.
+
+use std::sync::Arc;
+
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+
+use crate::tick::Ticker;
+
+/// Policy instances at once in one process: for each capability a ready instance for every thread,
+/// twice while snapshots change.
+const POLICY_INSTANCES_MAX: u32 = 256;
+/// Pipeline instances at once in one process: two for each of 64 sessions while versions change,
+/// and a few for `describe`.
+const PIPELINE_INSTANCES_MAX: u32 = 144;
+/// Core instances, memories and tables that a component takes: three to five of each in a Rust
+/// build, more in a composed one.
+const CORE_INSTANCES_EACH: u32 = 8;
+const MEMORIES_EACH: u32 = 2;
+const TABLES_EACH: u32 = 4;
+/// The most that `limits.memory` can be raised to: what one pool slot can hold.
+pub const MEMORY_BYTES_MAX: u64 = 256 << 20;
+/// The most that `limits.table_elements` can be raised to.
+const TABLE_ELEMENTS_MAX: usize = 100_000;
+/// Guard behind a memory of the fall-back allocator; the pool's are larger.
+const GUARD_BYTES: u64 = 64 << 10;
+/// Guest stack; an overflow is a clean trap.
+const STACK_BYTES: usize = 512 << 10;
+
+/// Why an engine could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The configuration does not work on this machine.
+    #[error("making the `{engine}` engine: {reason}")]
+    Config {
+        /// Which engine.
+        engine: &'static str,
+        /// What the engine says.
+        reason: String,
+    },
+    /// The tick's thread could not be started.
+    #[error("starting the tick of the `pipeline` engine")]
+    Tick(#[source] std::io::Error),
+}
+
+impl EngineError {
+    /// Returns the class: always ours.
+    pub const fn class(&self) -> domain::Class {
+        domain::Class::Internal
+    }
+}
+
+/// Where memories come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Allocation {
+    Pooling,
+    OnDemand,
+}
+
+/// The engine of selection policies and pricing rules. Cheap to clone.
+#[derive(Clone)]
+pub struct PolicyEngine {
+    pub(crate) engine: Engine,
+    allocation: Allocation,
+}
+
+/// The engine of pipelines. Cheap to clone; its tick ends with the last clone.
+#[derive(Clone)]
+pub struct PipelineEngine {
+    pub(crate) engine: Engine,
+    pub(crate) ticker: Arc<Ticker>,
+    allocation: Allocation,
+}
+
+impl PolicyEngine {
+    /// Makes the engine. Takes milliseconds and reserves address space; once for a process.
+    pub fn new() -> Result<Self, EngineError> {
+        let mut config = common();
+        config.consume_fuel(true);
+        config.cranelift_nan_canonicalization(true);
+        config.wasm_relaxed_simd(false);
+        let mut pool = pool(POLICY_INSTANCES_MAX);
+        // A policy is instantiated anew for every snapshot.
+        pool.linear_memory_keep_resident(1 << 20).max_unused_warm_slots(32);
+        let (engine, allocation) = make("policy", config, pool)?;
+        Ok(Self { engine, allocation })
+    }
+
+    /// Returns the production configuration in one line, for benches and `version`.
+    pub fn describe(&self) -> String {
+        let pool = describe_pool(self.allocation, POLICY_INSTANCES_MAX);
+        format!(
+            "wasmtime {} engine=policy sync fuel nan-canonical no-threads no-relaxed-simd \
+             concurrency=off opt=speed {pool}",
+            wasmtime_version(),
+        )
+    }
+}
+
+impl PipelineEngine {
+    /// Makes the engine and starts its tick. Takes milliseconds; once for a process.
+    pub fn new() -> Result<Self, EngineError> {
+        let mut config = common();
+        config.epoch_interruption(true);
+        config.wasm_relaxed_simd(true);
+        config.relaxed_simd_deterministic(true);
+        let mut pool = pool(PIPELINE_INSTANCES_MAX);
+        pool.linear_memory_keep_resident(256 << 10).max_unused_warm_slots(8);
+        let (engine, allocation) = make("pipeline", config, pool)?;
+        let ticker = Arc::new(Ticker::start(&engine).map_err(EngineError::Tick)?);
+        Ok(Self { engine, ticker, allocation })
+    }
+
+    /// Returns the production configuration in one line, for benches and `version`.
+    pub fn describe(&self) -> String {
+        let pool = describe_pool(self.allocation, PIPELINE_INSTANCES_MAX);
+        format!(
+            "wasmtime {} engine=pipeline sync epochs tick=1ms no-threads concurrency=off \
+             opt=speed {pool}",
+            wasmtime_version(),
+        )
+    }
+}
+
+/// Returns the version of the component engine.
+pub const fn wasmtime_version() -> &'static str {
+    // The manifest pins it; `tests` compare this with the lock file.
+    "48.0.8"
+}
+
+fn common() -> Config {
+    let mut config = Config::new();
+    config.wasm_component_model(true);
+    // A call costs 0.3 instead of 0.8 microseconds without it.
+    config.concurrency_support(false);
+    // Threads, garbage collection and stack switching are not compiled in.
+    config.wasm_memory64(false);
+    config.cranelift_opt_level(OptLevel::Speed);
+    config.max_wasm_stack(STACK_BYTES);
+    config
+}
+
+fn pool(instances: u32) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(instances)
+        .total_core_instances(instances * CORE_INSTANCES_EACH)
+        .total_memories(instances * MEMORIES_EACH)
+        .total_tables(instances * TABLES_EACH)
+        .max_memory_size(MEMORY_BYTES_MAX as usize)
+        .table_elements(TABLE_ELEMENTS_MAX);
+    pool
+}
+
+/// Makes an engine on a pool, or, where the address space is limited, on demand.
+fn make(
+    name: &'static str,
+    mut config: Config,
+    pool: PoolingAllocationConfig,
+) -> Result<(Engine, Allocation), EngineError> {
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    if let Ok(engine) = Engine::new(&config) {
+        return Ok((engine, Allocation::Pooling));
+    }
+    config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+    config.memory_reservation(MEMORY_BYTES_MAX).memory_guard_size(GUARD_BYTES);
+    let engine = Engine::new(&config);
+    let reason = |error: wasmtime::Error| format!("{error:#}");
+    let engine =
+        engine.map_err(|error| EngineError::Config { engine: name, reason: reason(error) })?;
+    Ok((engine, Allocation::OnDemand))
+}
+
+fn describe_pool(allocation: Allocation, instances: u32) -> String {
+    match allocation {
+        Allocation::Pooling => format!("allocation=pooling instances={instances}"),
+        Allocation::OnDemand => "allocation=on-demand".to_owned(),
+    }
+}

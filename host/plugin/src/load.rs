@@ -1,0 +1,228 @@
+//! Loading: from a manifest to compiled code that is known to fit its world.
+//!
+//! Compiling takes from milliseconds to seconds, so loading belongs on a blocking thread, as do
+//! `describe` and `prepare`. All imports and exports that do not fit are named at once.
+
+use std::path::{Path, PathBuf};
+
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use crate::digest::Digest;
+use crate::fault::{Fault, Identity};
+use crate::info::PluginInfo;
+use crate::manifest::{Manifest, ManifestError, World};
+use crate::wasi;
+
+/// Largest component that is read: an interpreter with its library has about 40 MiB.
+pub const COMPONENT_BYTES_MAX: u64 = 64 << 20;
+
+/// Why a plugin could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// There is no manifest, or it is wrong.
+    #[error("no usable manifest")]
+    Manifest(#[from] ManifestError),
+    /// The component cannot be read.
+    #[error("reading `{path}`", path = path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The component is too large.
+    #[error("component of `{plugin}` has {bytes} bytes ({COMPONENT_BYTES_MAX} is the most)")]
+    TooLarge {
+        /// Whose.
+        plugin: String,
+        /// Its size.
+        bytes: u64,
+    },
+    /// The plugin is of another world than what it is loaded as.
+    #[error("`{plugin}` is a `{is}`, not a `{wanted}`")]
+    OtherWorld {
+        /// Which plugin.
+        plugin: String,
+        /// What its manifest says.
+        is: World,
+        /// What was asked for.
+        wanted: World,
+    },
+    /// The bytes are no component, or use what this engine has switched off.
+    #[error("compiling `{plugin}`: {reason}")]
+    Compile {
+        /// Which plugin.
+        plugin: String,
+        /// What the compiler says.
+        reason: String,
+    },
+    /// The component imports what its world does not have, or lacks an export.
+    #[error("`{plugin}` does not fit the world `{world}`: {}", problems.join("; "))]
+    DoesNotFit {
+        /// Which plugin.
+        plugin: String,
+        /// What it should fit.
+        world: World,
+        /// Everything that does not fit.
+        problems: Vec<String>,
+    },
+    /// The plugin names itself otherwise than its manifest.
+    #[error("`{plugin}` {version} calls itself `{name}` {own_version}")]
+    OtherName {
+        /// Id in the manifest.
+        plugin: String,
+        /// Version in the manifest.
+        version: String,
+        /// What `describe` says.
+        name: String,
+        /// What `describe` says.
+        own_version: String,
+    },
+    /// The plugin faulted in `describe`.
+    #[error("describing it")]
+    Fault(#[from] Fault),
+}
+
+impl LoadError {
+    /// Returns the class: who has to act.
+    pub const fn class(&self) -> domain::Class {
+        match self {
+            Self::Manifest(error) => error.class(),
+            Self::Fault(fault) => fault.class(),
+            Self::Read { .. }
+            | Self::TooLarge { .. }
+            | Self::OtherWorld { .. }
+            | Self::Compile { .. }
+            | Self::DoesNotFit { .. }
+            | Self::OtherName { .. } => domain::Class::Invalid,
+        }
+    }
+}
+
+/// Reads the component that `manifest` names.
+pub fn read(manifest: &Manifest) -> Result<Vec<u8>, LoadError> {
+    let path = &manifest.component;
+    let failed = |source| LoadError::Read { path: path.clone(), source };
+    let bytes = std::fs::metadata(path).map_err(failed)?.len();
+    if bytes > COMPONENT_BYTES_MAX {
+        return Err(LoadError::TooLarge { plugin: manifest.id.clone(), bytes });
+    }
+    std::fs::read(path).map_err(failed)
+}
+
+/// Reads `folder/plugin.toml` and the component it names.
+pub fn read_folder(folder: &Path) -> Result<(Manifest, Vec<u8>), LoadError> {
+    let manifest = Manifest::read(folder)?;
+    let bytes = read(&manifest)?;
+    Ok((manifest, bytes))
+}
+
+/// Compiles `bytes` and checks that they fit `world`.
+pub(crate) fn compile(
+    engine: &Engine,
+    manifest: &Manifest,
+    bytes: &[u8],
+    world: World,
+) -> Result<(Component, Identity), LoadError> {
+    let plugin = || manifest.id.clone();
+    if manifest.world != world {
+        return Err(LoadError::OtherWorld { plugin: plugin(), is: manifest.world, wanted: world });
+    }
+    if bytes.len() as u64 > COMPONENT_BYTES_MAX {
+        return Err(LoadError::TooLarge { plugin: plugin(), bytes: bytes.len() as u64 });
+    }
+    // `from_binary` takes no text form: what a stranger sends is a component or nothing.
+    let component = Component::from_binary(engine, bytes)
+        .map_err(|error| LoadError::Compile { plugin: plugin(), reason: format!("{error:#}") })?;
+    let problems = misfits(engine, &component, world);
+    if !problems.is_empty() {
+        return Err(LoadError::DoesNotFit { plugin: plugin(), world, problems });
+    }
+    let identity =
+        Identity { plugin: plugin(), version: manifest.version.clone(), digest: Digest::of(bytes) };
+    Ok((component, identity))
+}
+
+/// Turns the engine's refusal to link into ours.
+pub(crate) fn does_not_fit(who: &Identity, world: World, error: &wasmtime::Error) -> LoadError {
+    LoadError::DoesNotFit {
+        plugin: who.plugin.clone(),
+        world,
+        problems: vec![format!("{error:#}")],
+    }
+}
+
+/// Checks that a plugin calls itself what its manifest calls it.
+pub(crate) fn check_name(who: &Identity, info: &PluginInfo) -> Result<(), LoadError> {
+    if info.name == who.plugin && info.version == who.version {
+        return Ok(());
+    }
+    Err(LoadError::OtherName {
+        plugin: who.plugin.clone(),
+        version: who.version.clone(),
+        name: info.name.clone(),
+        own_version: info.version.clone(),
+    })
+}
+
+fn misfits(engine: &Engine, component: &Component, world: World) -> Vec<String> {
+    let kind = component.component_type();
+    let imports = kind.imports(engine).map(|(name, _)| name);
+    let mut problems: Vec<String> = imports
+        .filter(|name| !is_given(name, world))
+        .map(|name| format!("it imports `{name}`, which the world does not have"))
+        .collect();
+    let exports: Vec<&str> = kind.exports(engine).map(|(name, _)| name).collect();
+    if !exports.iter().any(|name| same(name, world.export())) {
+        let other = World::ALL
+            .into_iter()
+            .find(|other| exports.iter().any(|name| same(name, other.export())));
+        let hint = other.map(|other| format!(" (it is a `{other}`)")).unwrap_or_default();
+        problems.push(format!("it does not export `{}`{hint}", world.export()));
+    }
+    problems
+}
+
+/// Interfaces of ours that a world gives, without version.
+const fn given(world: World) -> &'static [&'static str] {
+    match world {
+        World::SelectionPolicy => &[
+            "framegate:common/types",
+            "framegate:policy/scope",
+            "framegate:policy/candidates",
+            "framegate:policy/job-details",
+        ],
+        World::PricingRule => &[
+            "framegate:common/types",
+            "framegate:policy/scope",
+            "framegate:policy/job-details",
+            "framegate:policy/conditions",
+            "framegate:policy/meter",
+        ],
+        World::Pipeline => &[
+            "framegate:common/types",
+            "framegate:host/log",
+            "framegate:host/metrics",
+            "framegate:media/session",
+            "framegate:media/frames",
+            "framegate:media/ops",
+            "framegate:media/graphs",
+            "framegate:media/catalogue",
+            "framegate:media/readings",
+        ],
+    }
+}
+
+fn is_given(import: &str, world: World) -> bool {
+    let (name, version) = import.split_once('@').unwrap_or((import, ""));
+    let ours = given(world).contains(&name) && version.starts_with("0.1.");
+    ours || (wasi::INTERFACES.contains(&name) && version.starts_with("0.2."))
+}
+
+/// Compares two interface names up to the patch number.
+fn same(name: &str, wanted: &str) -> bool {
+    let level = |name: &str| name.rsplit_once('.').map(|(level, _)| level.to_owned());
+    level(name) == level(wanted)
+}

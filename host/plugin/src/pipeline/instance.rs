@@ -1,0 +1,272 @@
+//! One pipeline instance: callbacks with a time limit each, answers checked, one fault at most.
+//!
+//! **Invariant:** after the first fault there is no store; the host of the session is still there.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::{Store, UpdateDeadline};
+
+use crate::bindings::pipeline::exports::framegate::media::session_handler as wit;
+use crate::bindings::pipeline::framegate::media::frames::FrameError as WitFrameError;
+use crate::bindings::pipeline::{Pipeline as Guest, PipelinePre};
+use crate::engine::PipelineEngine;
+use crate::fault::{Fault, FaultKind, Identity};
+use crate::info::{PluginInfo, SetupError};
+use crate::limits::{HANDLES_MAX, Limits};
+use crate::pipeline::host::{Nothing, PipelineHost};
+use crate::pipeline::state::{Phase, PipelineState};
+use crate::tick::Ticker;
+use crate::wasi::HasShim as _;
+
+/// When a frame comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameTiming {
+    /// Counts from 0; a gap is a frame that was left out.
+    pub sequence: u64,
+    /// Presentation time in microseconds on the session's clock.
+    pub pts_us: i64,
+    /// Frames that wait behind this one.
+    pub backlog: u32,
+    /// Microseconds until the frame is due; below 0 it is late.
+    pub slack_us: i32,
+}
+
+/// What becomes of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// Send out the frame that came in.
+    Pass,
+    /// Send out this one, at the time of the one that came in.
+    Emit(u32),
+    /// Send out nothing.
+    Drop,
+    /// Send out the last picture once more, at the time of the one that came in.
+    Repeat,
+}
+
+/// What a pipeline answers when it has no result. A refusal, not a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// This one failed.
+    #[error("the pipeline failed at this frame")]
+    Skip,
+    /// The pipeline cannot go on.
+    #[error("the pipeline cannot go on")]
+    Fatal,
+}
+
+/// Why a session ends for an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopReason {
+    /// The input is at its end: pictures still held may be emitted.
+    Finished,
+    /// Another instance goes on with the session.
+    Replaced,
+    /// The session ends at once.
+    Aborted,
+}
+
+/// A pipeline component at work for one session. Belongs to the session's thread.
+pub struct PipelineInstance {
+    life: Life,
+    who: Arc<Identity>,
+    ticker: Arc<Ticker>,
+    limits: Limits,
+    guest_time: Duration,
+}
+
+enum Life {
+    Live(Store<PipelineState>, Guest),
+    Dead(Box<dyn PipelineHost>),
+}
+
+impl PipelineInstance {
+    pub(crate) fn new(
+        engine: &PipelineEngine,
+        pre: &PipelinePre<PipelineState>,
+        who: &Arc<Identity>,
+        limits: Limits,
+        host: Box<dyn PipelineHost>,
+    ) -> Result<Self, Fault> {
+        let ticker = Arc::clone(&engine.ticker);
+        let mut store = Store::new(&engine.engine, PipelineState::new(limits, host));
+        store.limiter(|state| &mut state.limiter);
+        store.set_max_component_handles(HANDLES_MAX);
+        store.epoch_deadline_callback(|mut store| {
+            Ok(UpdateDeadline::Continue(store.data_mut().budget.judge()?))
+        });
+        store.data_mut().enter(Phase::Describe, limits.setup_budget);
+        store.set_epoch_deadline(store.data().budget.ticks());
+        let guest = {
+            let _armed = ticker.arm();
+            pre.instantiate(&mut store)
+        };
+        match guest {
+            Ok(guest) => Ok(Self {
+                life: Life::Live(store, guest),
+                who: Arc::clone(who),
+                ticker,
+                limits,
+                guest_time: Duration::ZERO,
+            }),
+            Err(error) => {
+                let last_words = store.data_mut().shim().take_output().unwrap_or_default();
+                Err(Fault::of(who, "instantiate", &error, 0, &last_words))
+            }
+        }
+    }
+
+    /// Asks what the plugin says of itself; on an instance that serves no session.
+    pub(crate) fn describe(&mut self) -> Result<PluginInfo, Fault> {
+        let budget = self.limits.setup_budget;
+        let info = self.call("describe", Phase::Describe, budget, |guest, store| {
+            guest.framegate_media_session_handler().call_describe(store)
+        })?;
+        Ok(info.into())
+    }
+
+    /// Sets the session up. `params` is JSON, empty if there is none. May take seconds.
+    pub fn start(&mut self, params: &str) -> Result<Result<(), SetupError>, Fault> {
+        let budget = self.limits.setup_budget;
+        let answer = self.call("start", Phase::Start, budget, |guest, store| {
+            guest.framegate_media_session_handler().call_start(store, params)
+        })?;
+        Ok(answer.map_err(SetupError::from))
+    }
+
+    /// Hands over one frame, which ends with the callback unless it is kept.
+    pub fn on_frame(
+        &mut self,
+        input: u32,
+        timing: &FrameTiming,
+    ) -> Result<Result<Answer, FrameError>, Fault> {
+        let FrameTiming { sequence, pts_us, backlog, slack_us } = *timing;
+        let timing = wit::FrameTiming { sequence, pts_us, backlog, slack_us };
+        let budget = self.limits.frame_budget;
+        let answer = self.call("on-frame", Phase::Frame, budget, |guest, store| {
+            let handler = guest.framegate_media_session_handler();
+            let answer = handler.call_on_frame(&mut *store, input, timing)?;
+            // A frame that does not exist is found out before the callback's frames end.
+            if let Ok(wit::Output::Emit(frame)) = answer
+                && store.data().host.frame(frame).is_none()
+            {
+                wasmtime::bail!("answered `{frame}`, which is not a frame");
+            }
+            Ok(answer)
+        })?;
+        Ok(match answer {
+            Ok(wit::Output::Pass) => Ok(Answer::Pass),
+            Ok(wit::Output::Emit(frame)) => Ok(Answer::Emit(frame)),
+            Ok(wit::Output::Drop) => Ok(Answer::Drop),
+            Ok(wit::Output::Repeat) => Ok(Answer::Repeat),
+            Err(WitFrameError::Skip) => Err(FrameError::Skip),
+            Err(WitFrameError::Fatal) => Err(FrameError::Fatal),
+        })
+    }
+
+    /// Hands over new parameters, the whole document.
+    pub fn on_params(&mut self, params: &str) -> Result<Result<(), SetupError>, Fault> {
+        let budget = self.limits.setup_budget;
+        let answer = self.call("on-params", Phase::Params, budget, |guest, store| {
+            guest.framegate_media_session_handler().call_on_params(store, params)
+        })?;
+        Ok(answer.map_err(SetupError::from))
+    }
+
+    /// Hands over text from the client's control channel.
+    pub fn on_message(&mut self, text: &str) -> Result<(), Fault> {
+        let budget = self.limits.frame_budget;
+        self.call("on-message", Phase::Message, budget, |guest, store| {
+            guest.framegate_media_session_handler().call_on_message(store, text)
+        })
+    }
+
+    /// Makes the last call.
+    pub fn stop(&mut self, reason: StopReason) -> Result<(), Fault> {
+        let reason = match reason {
+            StopReason::Finished => wit::StopReason::Finished,
+            StopReason::Replaced => wit::StopReason::Replaced,
+            StopReason::Aborted => wit::StopReason::Aborted,
+        };
+        let budget = self.limits.setup_budget;
+        self.call("stop", Phase::Stop, budget, |guest, store| {
+            guest.framegate_media_session_handler().call_stop(store, reason)
+        })
+    }
+
+    /// Returns the wall-clock time of the last callback without the time in host functions.
+    pub fn guest_time(&self) -> Duration {
+        self.guest_time
+    }
+
+    /// Returns the bytes of linear memory that the component holds; 0 after a fault.
+    pub fn memory_bytes(&self) -> u64 {
+        match &self.life {
+            Life::Live(store, _) => store.data().limiter.memory_bytes(),
+            Life::Dead(_) => 0,
+        }
+    }
+
+    /// Returns the session's host as what it is; `None`: it is of another type. It is there after
+    /// a fault too.
+    pub fn host_mut<H: PipelineHost>(&mut self) -> Option<&mut H> {
+        let host: &mut dyn Any = match &mut self.life {
+            Life::Live(store, _) => &mut *store.data_mut().host,
+            Life::Dead(host) => &mut **host,
+        };
+        host.downcast_mut()
+    }
+
+    /// Ends the instance without another call and returns the session's host.
+    pub fn into_host(self) -> Box<dyn PipelineHost> {
+        match self.life {
+            Life::Live(store, _) => store.into_data().host,
+            Life::Dead(host) => host,
+        }
+    }
+
+    fn call<T>(
+        &mut self,
+        call: &'static str,
+        phase: Phase,
+        budget: Duration,
+        run: impl FnOnce(&Guest, &mut Store<PipelineState>) -> wasmtime::Result<T>,
+    ) -> Result<T, Fault> {
+        let Life::Live(store, guest) = &mut self.life else {
+            let text = "called after it had faulted";
+            return Err(Fault::new(FaultKind::Host, &self.who, call, text));
+        };
+        store.data_mut().enter(phase, budget);
+        store.set_epoch_deadline(store.data().budget.ticks());
+        let answer = {
+            let _armed = self.ticker.arm();
+            run(guest, store)
+        };
+        let state = store.data_mut();
+        self.guest_time = state.budget.guest_time();
+        match answer {
+            Ok(answer) => {
+                state.leave();
+                Ok(answer)
+            }
+            Err(error) => {
+                let last_words = state.shim().take_output().unwrap_or_default();
+                state.host.end_callback();
+                let fault = Fault::of(&self.who, call, &error, 0, &last_words);
+                self.bury();
+                Err(fault)
+            }
+        }
+    }
+
+    /// Drops the store and keeps the session's host.
+    fn bury(&mut self) {
+        let nothing = Life::Dead(Box::new(Nothing::default()));
+        self.life = match std::mem::replace(&mut self.life, nothing) {
+            Life::Live(store, _) => Life::Dead(store.into_data().host),
+            dead @ Life::Dead(_) => dead,
+        };
+    }
+}

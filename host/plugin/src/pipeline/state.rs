@@ -1,0 +1,381 @@
+//! What a pipeline component sees besides ops: its session, frames, readings, log and metrics.
+//!
+//! Whatever the contract allows only at some times, or only so often, is refused here, before the
+//! session's host is asked.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::time::{Duration, Instant};
+
+use wasmtime::component::Resource;
+
+use crate::bindings::pipeline::framegate::host::{log, metrics};
+use crate::bindings::pipeline::framegate::media::graphs::Graph;
+use crate::bindings::pipeline::framegate::media::{frames, readings, session};
+use crate::bindings::types::ErrorClass as WitClass;
+use crate::limits::{Limiter, Limits};
+use crate::pipeline::budget::Budget;
+use crate::pipeline::host::{
+    Detection, ErrorClass, HostError, Level, MetricKind, PipelineHost, Rect,
+};
+use crate::wasi::{Clock, HasShim, Shim};
+
+/// Pictures that one callback may emit; the contract's number.
+const EMITS_MAX: u32 = 8;
+/// Metrics that one plugin may register; the contract's number.
+const METRICS_MAX: usize = 64;
+/// Bytes of a metric's name; the contract's number.
+const METRIC_NAME_MAX: usize = 64;
+/// Bytes of a metric's help; one line.
+const METRIC_HELP_MAX: usize = 256;
+/// Bytes of a log message; the contract's number.
+const LOG_BYTES_MAX: usize = 4096;
+/// Log messages in a second; the contract's number.
+const LOG_LINES_MAX: u32 = 100;
+
+/// Which callback is running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Describe,
+    Start,
+    Frame,
+    Params,
+    Message,
+    Stop,
+}
+
+/// Data of one pipeline's store.
+pub(crate) struct PipelineState {
+    pub(crate) limiter: Limiter,
+    pub(crate) host: Box<dyn PipelineHost>,
+    pub(crate) budget: Budget,
+    pub(crate) frame_budget_us: u32,
+    phase: Phase,
+    last_error: String,
+    ops: u32,
+    emits: u32,
+    metrics: HashMap<String, (MetricKind, u32)>,
+    log_second: Instant,
+    log_lines: u32,
+    shim: Shim,
+}
+
+impl PipelineState {
+    pub(crate) fn new(limits: Limits, host: Box<dyn PipelineHost>) -> Self {
+        let shim = if host.facts().deterministic {
+            Shim::new(Clock::Fixed(0), 0)
+        } else {
+            Shim::new(Clock::Real(Instant::now()), entropy())
+        };
+        let frame_budget_us = u32::try_from(limits.frame_budget.as_micros()).unwrap_or(u32::MAX);
+        Self {
+            limiter: Limiter::new(limits),
+            host,
+            budget: Budget::start(Duration::ZERO),
+            frame_budget_us,
+            phase: Phase::Describe,
+            last_error: String::new(),
+            ops: 0,
+            emits: 0,
+            metrics: HashMap::new(),
+            log_second: Instant::now(),
+            log_lines: 0,
+            shim,
+        }
+    }
+
+    /// Begins a callback.
+    pub(crate) fn enter(&mut self, phase: Phase, allowed: Duration) {
+        self.phase = phase;
+        self.ops = 0;
+        self.emits = 0;
+        self.budget = Budget::start(allowed);
+    }
+
+    /// Ends a callback and passes what the guest wrote to its output on to the log.
+    pub(crate) fn leave(&mut self) {
+        if let Some(text) = self.shim.take_output() {
+            self.write_log(Level::Info, &text);
+        }
+        self.host.end_callback();
+    }
+
+    /// Asks the host, whose time is not the guest's, and keeps the text of an error.
+    pub(crate) fn ask<T>(
+        &mut self,
+        function: &'static str,
+        ask: impl FnOnce(&mut dyn PipelineHost) -> Result<T, HostError>,
+    ) -> Result<T, WitClass> {
+        self.budget.enter_host();
+        let answer = ask(&mut *self.host);
+        self.budget.leave_host();
+        answer.map_err(|error| self.refuse(function, &error))
+    }
+
+    /// As [`PipelineState::ask`], and counts against `session.max-ops`.
+    pub(crate) fn ask_op(
+        &mut self,
+        function: &'static str,
+        ask: impl FnOnce(&mut dyn PipelineHost) -> Result<u32, HostError>,
+    ) -> Result<u32, WitClass> {
+        let most = self.host.facts().max_ops;
+        if self.ops >= most {
+            let text = format!("`session.max-ops` is used up ({most} of {most})");
+            return Err(self.refuse(function, &HostError::new(ErrorClass::Exhausted, text)));
+        }
+        self.ops += 1;
+        self.ask(function, ask)
+    }
+
+    /// Keeps the text of an error and returns its class as the guest sees it.
+    pub(crate) fn refuse(&mut self, function: &'static str, error: &HostError) -> WitClass {
+        self.last_error = format!("{function}: {}", error.message);
+        class(error.class)
+    }
+
+    /// Refuses with `conflict` unless one of `phases` is running.
+    pub(crate) fn only_in(
+        &mut self,
+        function: &'static str,
+        phases: &[Phase],
+    ) -> Result<(), WitClass> {
+        if phases.contains(&self.phase) {
+            return Ok(());
+        }
+        let text = "called outside the callbacks that allow it";
+        Err(self.refuse(function, &HostError::new(ErrorClass::Conflict, text)))
+    }
+
+    fn write_log(&mut self, level: Level, text: &str) {
+        if self.log_second.elapsed() >= Duration::from_secs(1) {
+            self.log_second = Instant::now();
+            self.log_lines = 0;
+        }
+        self.log_lines = self.log_lines.saturating_add(1);
+        if self.log_lines <= LOG_LINES_MAX {
+            self.host.log(level, cut(text, LOG_BYTES_MAX));
+        }
+    }
+}
+
+/// Returns a seed that nobody can foresee, from the standard library's keyed hasher.
+fn entropy() -> u64 {
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
+fn cut(text: &str, most: usize) -> &str {
+    &text[..text.floor_char_boundary(most)]
+}
+
+const fn class(class: ErrorClass) -> WitClass {
+    match class {
+        ErrorClass::Invalid => WitClass::Invalid,
+        ErrorClass::Denied => WitClass::Denied,
+        ErrorClass::NotFound => WitClass::NotFound,
+        ErrorClass::Conflict => WitClass::Conflict,
+        ErrorClass::Exhausted => WitClass::Exhausted,
+        ErrorClass::Unavailable => WitClass::Unavailable,
+        ErrorClass::Internal => WitClass::Internal,
+    }
+}
+
+impl HasShim for PipelineState {
+    fn shim(&mut self) -> &mut Shim {
+        &mut self.shim
+    }
+}
+
+impl crate::bindings::types::Host for PipelineState {}
+
+impl session::Host for PipelineState {
+    fn id(&mut self) -> String {
+        self.host.facts().id.clone()
+    }
+
+    fn capability(&mut self) -> String {
+        self.host.facts().capability.clone()
+    }
+
+    fn width(&mut self) -> u32 {
+        self.host.facts().width
+    }
+
+    fn height(&mut self) -> u32 {
+        self.host.facts().height
+    }
+
+    fn format(&mut self) -> String {
+        self.host.facts().format.clone()
+    }
+
+    fn frame_rate_milli(&mut self) -> u32 {
+        self.host.facts().frame_rate_milli
+    }
+
+    fn deterministic(&mut self) -> bool {
+        self.host.facts().deterministic
+    }
+
+    fn max_frames(&mut self) -> u32 {
+        self.host.facts().max_frames
+    }
+
+    fn max_ops(&mut self) -> u32 {
+        self.host.facts().max_ops
+    }
+
+    fn frame_budget_us(&mut self) -> u32 {
+        self.frame_budget_us
+    }
+
+    fn set_input_format(&mut self, format: String) -> Result<(), WitClass> {
+        self.only_in("session.set-input-format", &[Phase::Start])?;
+        self.ask("session.set-input-format", |host| host.set_input_format(&format))
+    }
+
+    fn set_output_size(&mut self, width: u32, height: u32) -> Result<(), WitClass> {
+        self.only_in("session.set-output-size", &[Phase::Start])?;
+        self.ask("session.set-output-size", |host| host.set_output_size(width, height))
+    }
+
+    fn set_graph(&mut self, graph: Option<Resource<Graph>>) -> Result<(), WitClass> {
+        let graph = graph.map(|graph| graph.rep());
+        self.ask("session.set-graph", |host| host.set_graph(graph))
+    }
+
+    fn emit(&mut self, frame: u32, pts_us: i64) -> Result<(), WitClass> {
+        if self.emits >= EMITS_MAX {
+            let text = format!("`{EMITS_MAX}` pictures have been emitted in this callback");
+            let error = HostError::new(ErrorClass::Exhausted, text);
+            return Err(self.refuse("session.emit", &error));
+        }
+        self.ask("session.emit", |host| host.emit(frame, pts_us))?;
+        self.emits += 1;
+        Ok(())
+    }
+}
+
+impl frames::Host for PipelineState {
+    fn keep(&mut self, frame: u32) -> Result<(), WitClass> {
+        self.ask("frames.keep", |host| host.keep(frame))
+    }
+
+    fn release(&mut self, frame: u32) {
+        self.host.release(frame);
+    }
+
+    fn width(&mut self, frame: u32) -> u32 {
+        self.host.frame(frame).map_or(0, |facts| facts.width)
+    }
+
+    fn height(&mut self, frame: u32) -> u32 {
+        self.host.frame(frame).map_or(0, |facts| facts.height)
+    }
+
+    fn format(&mut self, frame: u32) -> String {
+        self.host.frame(frame).map_or_else(String::new, |facts| facts.format.to_owned())
+    }
+
+    fn pts_us(&mut self, frame: u32) -> i64 {
+        self.host.frame(frame).map_or(0, |facts| facts.pts_us)
+    }
+}
+
+impl readings::Host for PipelineState {
+    fn values(&mut self, reading: u32) -> Result<Option<Vec<f32>>, WitClass> {
+        self.ask("readings.values", |host| host.reading_values(reading))
+    }
+
+    fn shape(&mut self, reading: u32) -> Result<Option<Vec<u32>>, WitClass> {
+        self.ask("readings.shape", |host| host.reading_shape(reading))
+    }
+
+    fn detections(&mut self, reading: u32) -> Result<Option<Vec<readings::Detection>>, WitClass> {
+        let found = self.ask("readings.detections", |host| host.reading_detections(reading))?;
+        Ok(found.map(|all| all.into_iter().map(detection).collect()))
+    }
+
+    fn text(&mut self, reading: u32) -> Result<Option<String>, WitClass> {
+        self.ask("readings.text", |host| host.reading_text(reading))
+    }
+}
+
+fn detection(found: Detection) -> readings::Detection {
+    let Detection { area: Rect { x, y, width, height }, label, score } = found;
+    readings::Detection { area: frames::Rect { x, y, width, height }, label, score }
+}
+
+const fn level(level: log::Level) -> Level {
+    match level {
+        log::Level::Trace => Level::Trace,
+        log::Level::Debug => Level::Debug,
+        log::Level::Info => Level::Info,
+        log::Level::Warn => Level::Warn,
+        log::Level::Error => Level::Error,
+    }
+}
+
+impl log::Host for PipelineState {
+    fn enabled(&mut self, at: log::Level) -> bool {
+        self.host.log_enabled(level(at))
+    }
+
+    fn write(&mut self, at: log::Level, message: String) {
+        self.write_log(level(at), &message);
+    }
+
+    fn last_error(&mut self) -> String {
+        self.last_error.clone()
+    }
+}
+
+impl metrics::Host for PipelineState {
+    fn register(
+        &mut self,
+        name: String,
+        kind: metrics::MetricKind,
+        help: String,
+    ) -> Result<u32, WitClass> {
+        let kind = match kind {
+            metrics::MetricKind::Counter => MetricKind::Counter,
+            metrics::MetricKind::Gauge => MetricKind::Gauge,
+            metrics::MetricKind::Histogram => MetricKind::Histogram,
+        };
+        let error = match self.metrics.get(&name) {
+            Some((known, number)) if *known == kind => return Ok(*number),
+            Some(_) => {
+                let text = format!("metric `{name}` is known with another kind");
+                HostError::new(ErrorClass::Conflict, text)
+            }
+            None if !is_metric_name(&name) => {
+                let text = format!("`{}` is not a metric's name", cut(&name, METRIC_NAME_MAX));
+                HostError::new(ErrorClass::Invalid, text)
+            }
+            None if self.metrics.len() == METRICS_MAX => {
+                let text = format!("metrics are used up ({METRICS_MAX} of {METRICS_MAX})");
+                HostError::new(ErrorClass::Exhausted, text)
+            }
+            None => {
+                let help = cut(&help, METRIC_HELP_MAX);
+                let number =
+                    self.ask("metrics.register", |host| host.metric_register(&name, kind, help))?;
+                self.metrics.insert(name, (kind, number));
+                return Ok(number);
+            }
+        };
+        Err(self.refuse("metrics.register", &error))
+    }
+
+    fn update(&mut self, metric: u32, value: f64) {
+        if value.is_finite() {
+            self.host.metric_update(metric, value);
+        }
+    }
+}
+
+fn is_metric_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    name.len() <= METRIC_NAME_MAX
+        && bytes.next().is_some_and(|first| first.is_ascii_lowercase())
+        && bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}

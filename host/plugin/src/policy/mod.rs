@@ -1,0 +1,10 @@
+//! Policies and pricing rules: pure decisions, asked inline on the thread that needs them.
+//!
+//! **Invariant:** an answer that leaves this module has been checked: candidates exist and may be
+//! chosen, reasons have texts.
+
+mod instance;
+pub mod pricing;
+pub mod ready;
+pub mod selection;
+mod state;

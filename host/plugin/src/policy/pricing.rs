@@ -1,0 +1,370 @@
+//! Pricing rules: a price for a job, its parts, and what metered work comes to.
+//!
+//! **Invariant:** reasons have texts, and the parts of an explanation add up.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use wasmtime::component::Linker;
+
+use crate::bindings::pricing::exports::framegate::policy::pricing as wit;
+use crate::bindings::pricing::{PricingRule as Guest, PricingRulePre};
+use crate::engine::PolicyEngine;
+use crate::fault::{Fault, Identity};
+use crate::info::{PluginInfo, SetupError};
+use crate::job::{JobFacts, Urgency};
+use crate::limits::Limits;
+use crate::load::{self, LoadError};
+use crate::manifest::{Manifest, World};
+use crate::policy::instance::Instance;
+use crate::policy::ready::Ready;
+use crate::policy::state::PolicyState;
+pub use crate::policy::state::{Conditions, Meter};
+use crate::snapshot::Snapshot;
+use crate::wasi;
+
+/// The longest that a quote may be used again, in microseconds; the contract's bound.
+const VALID_FOR_US_MAX: u32 = 60_000_000;
+/// Parts of an explained price; a bill has a handful.
+const PARTS_MAX: usize = 100;
+/// Price at which [`PricingRule::prepare`] tries `charge`: high enough that rounding hides nothing.
+const PROBE_WEI: u64 = 1_000_003;
+
+/// Who asks for a price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// An orchestrator: what it wants.
+    Ask,
+    /// A gateway: the most it would pay.
+    Bid,
+}
+
+/// What every quote starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Basis {
+    /// Who asks.
+    pub side: Side,
+    /// Who waits for the job.
+    pub urgency: Urgency,
+    /// The customer's tier: index into [`crate::snapshot::Scope::tiers`].
+    pub tier: u32,
+    /// Configured price in wei for one lot.
+    pub base_wei: u64,
+    /// Work expected in single units; 0: unknown.
+    pub units: u64,
+    /// Share of device time in use over the last 10 s, in millionths.
+    pub load_ppm: u32,
+    /// Cost of redeeming a ticket over its face value, in millionths.
+    pub overhead_ppm: u32,
+}
+
+/// A price and how long it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quoted {
+    /// Wei for one lot.
+    pub price_wei: u64,
+    /// Microseconds for which it may be used again.
+    pub valid_for_us: u32,
+    /// Why, where there is something to say.
+    pub reason: Option<String>,
+}
+
+/// What one cause adds to the base price.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// For people.
+    pub label: String,
+    /// Wei for one lot; below 0 for a discount.
+    pub wei: i64,
+}
+
+/// Why there is no price. A refusal, not a fault.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// This work is not for this customer.
+    #[error("this work is not offered to this customer")]
+    NotOffered,
+    /// Not now.
+    #[error("busy, to be asked again after {0} ms")]
+    Busy(u32),
+    /// The sums leave their range.
+    #[error("the sums leave their range")]
+    Overflow,
+    /// A reason of the rule's own.
+    #[error("{text}")]
+    Custom {
+        /// Its number.
+        number: u32,
+        /// Its text in `plugin-info.reasons`.
+        text: String,
+    },
+}
+
+/// A loaded pricing rule. Cheap to clone.
+#[derive(Clone)]
+pub struct PricingRule {
+    code: Arc<Code>,
+}
+
+struct Code {
+    engine: PolicyEngine,
+    pre: PricingRulePre<PolicyState>,
+    who: Arc<Identity>,
+    limits: Limits,
+    info: PluginInfo,
+}
+
+impl PricingRule {
+    /// Compiles a component, checks that it fits, and describes it. Takes from 20 ms to seconds.
+    pub fn load(
+        engine: &PolicyEngine,
+        manifest: &Manifest,
+        bytes: &[u8],
+        limits: Limits,
+    ) -> Result<Self, LoadError> {
+        let world = World::PricingRule;
+        let (component, who) = load::compile(&engine.engine, manifest, bytes, world)?;
+        let linked = linker(engine).and_then(|linker| linker.instantiate_pre(&component));
+        let pre = linked.and_then(PricingRulePre::new);
+        let pre = pre.map_err(|error| load::does_not_fit(&who, world, &error))?;
+        let limits = limits.lowered_by(&manifest.limits);
+        let who = Arc::new(who);
+        let code = Code { engine: engine.clone(), pre, who, limits, info: PluginInfo::default() };
+        let mut instance = code.instantiate(Arc::new(Snapshot::empty()))?;
+        let info = instance.call(
+            "describe",
+            limits.setup_fuel,
+            |_| {},
+            |guest, store| guest.framegate_policy_pricing().call_describe(store),
+        )?;
+        let info = PluginInfo::from(info);
+        load::check_name(&code.who, &info)?;
+        Ok(Self { code: Arc::new(Code { info, ..code }) })
+    }
+
+    /// Loads the plugin in `folder`.
+    pub fn load_folder(
+        engine: &PolicyEngine,
+        folder: &Path,
+        limits: Limits,
+    ) -> Result<Self, LoadError> {
+        let (manifest, bytes) = load::read_folder(folder)?;
+        Self::load(engine, &manifest, &bytes, limits)
+    }
+
+    /// Returns what the plugin says of itself.
+    pub fn describe(&self) -> &PluginInfo {
+        &self.code.info
+    }
+
+    /// Returns id, version and digest.
+    pub fn identity(&self) -> &Identity {
+        &self.code.who
+    }
+
+    /// Makes an instance for the scope of `snapshot`, whose candidates a rule does not see, and
+    /// tries whether `charge` ever falls as units grow. `config` is JSON, empty if there is none.
+    pub fn prepare(
+        &self,
+        snapshot: Arc<Snapshot>,
+        config: &str,
+    ) -> Result<Result<PreparedPricing, SetupError>, Fault> {
+        let lot = snapshot.scope.lot.size.max(1);
+        let mut instance = self.code.instantiate(snapshot)?;
+        let fuel = self.code.limits.setup_fuel;
+        let prepared = instance.call(
+            "prepare",
+            fuel,
+            |_| {},
+            |guest, store| guest.framegate_policy_pricing().call_prepare(store, config),
+        )?;
+        if let Err(refused) = prepared {
+            return Ok(Err(refused.into()));
+        }
+        let mut rule = PreparedPricing { code: Arc::clone(&self.code), instance };
+        rule.probe(lot)?;
+        Ok(Ok(rule))
+    }
+
+    /// Makes a ready set for `snapshot`, so that any thread may ask.
+    pub fn ready(
+        &self,
+        snapshot: Arc<Snapshot>,
+        config: &str,
+    ) -> Result<Result<Ready<PreparedPricing>, SetupError>, Fault> {
+        let (rule, config) = (self.clone(), config.to_owned());
+        Ready::new(self.identity().clone(), move || rule.prepare(Arc::clone(&snapshot), &config))
+    }
+}
+
+fn linker(engine: &PolicyEngine) -> wasmtime::Result<Linker<PolicyState>> {
+    let mut linker = Linker::new(&engine.engine);
+    wasi::add_to_linker(&mut linker)?;
+    Guest::add_to_linker::<_, wasmtime::component::HasSelf<_>>(&mut linker, |state| state)?;
+    Ok(linker)
+}
+
+impl Code {
+    fn instantiate(&self, snapshot: Arc<Snapshot>) -> Result<Instance<Guest>, Fault> {
+        let engine = &self.engine.engine;
+        Instance::new(engine, &self.who, self.limits, snapshot, |store| self.pre.instantiate(store))
+    }
+}
+
+/// A rule prepared for one scope.
+pub struct PreparedPricing {
+    code: Arc<Code>,
+    instance: Instance<Guest>,
+}
+
+impl PreparedPricing {
+    /// Prices a job.
+    pub fn quote(
+        &mut self,
+        job: &Arc<JobFacts>,
+        basis: &Basis,
+        conditions: &Arc<Conditions>,
+        now_unix_ms: u64,
+    ) -> Result<Result<Quoted, Refusal>, Fault> {
+        let wire = lower(basis);
+        let fuel = self.code.limits.fuel;
+        let answer =
+            self.instance.call("quote", fuel, enter(job, conditions), |guest, store| {
+                guest.framegate_policy_pricing().call_quote(store, wire, now_unix_ms)
+            })?;
+        let quoted = match answer {
+            Ok(quoted) => quoted,
+            Err(refusal) => return self.refused("quote", refusal).map(Err),
+        };
+        let reason = self.reason("quote", quoted.reason)?;
+        Ok(Ok(Quoted {
+            price_wei: quoted.price,
+            valid_for_us: quoted.valid_for_us.min(VALID_FOR_US_MAX),
+            reason: (!reason.is_empty()).then_some(reason),
+        }))
+    }
+
+    /// Returns the parts which with `basis.base_wei` add up to the quote.
+    pub fn explain(
+        &mut self,
+        job: &Arc<JobFacts>,
+        basis: &Basis,
+        conditions: &Arc<Conditions>,
+        now_unix_ms: u64,
+    ) -> Result<Result<Vec<Part>, Refusal>, Fault> {
+        let wire = lower(basis);
+        let fuel = self.code.limits.setup_fuel;
+        let answer =
+            self.instance.call("explain", fuel, enter(job, conditions), |guest, store| {
+                guest.framegate_policy_pricing().call_explain(store, wire, now_unix_ms)
+            })?;
+        let parts = match answer {
+            Ok(parts) => parts,
+            Err(refusal) => return self.refused("explain", refusal).map(Err),
+        };
+        let sum =
+            parts.iter().fold(i128::from(basis.base_wei), |sum, part| sum + i128::from(part.wei));
+        if parts.len() > PARTS_MAX || u64::try_from(sum).is_err() {
+            let text = format!("explained a price of {sum} wei in {} parts", parts.len());
+            return Err(self.instance.breach("explain", text));
+        }
+        let parts = parts.into_iter().map(|part| Part { label: part.label, wei: part.wei });
+        Ok(Ok(parts.collect()))
+    }
+
+    /// Returns the wei that `units` single units come to at `agreed_wei` a lot.
+    pub fn charge(
+        &mut self,
+        job: &Arc<JobFacts>,
+        agreed_wei: u64,
+        units: u64,
+        meter: Meter,
+    ) -> Result<Result<u64, Refusal>, Fault> {
+        let enter = |state: &mut PolicyState| {
+            state.job = Some(Arc::clone(job));
+            state.meter = meter;
+        };
+        let fuel = self.code.limits.fuel;
+        let answer = self.instance.call("charge", fuel, enter, |guest, store| {
+            guest.framegate_policy_pricing().call_charge(store, agreed_wei, units)
+        })?;
+        match answer {
+            Ok(wei) => Ok(Ok(wei)),
+            Err(refusal) => self.refused("charge", refusal).map(Err),
+        }
+    }
+
+    /// Tries `charge` with rising units around the edges of lots; a refusal ends the trial, since
+    /// sums may leave their range.
+    fn probe(&mut self, lot: u64) -> Result<(), Fault> {
+        let job = Arc::new(JobFacts::default());
+        let lots = [1, 2, 3, 10, 100, 1_000_000];
+        let edges = lots.map(|count| lot.saturating_mul(count));
+        let around = edges.iter().flat_map(|&edge| [edge - 1, edge, edge.saturating_add(1)]);
+        let (mut last, mut last_units) = (0, 0);
+        for units in around.filter(|&units| units > 0) {
+            let Ok(wei) = self.charge(&job, PROBE_WEI, units, Meter::default())? else { break };
+            if units > last_units && wei < last {
+                let text = format!(
+                    "more units cost less: {last_units} cost {last} wei and {units} cost {wei}"
+                );
+                return Err(self.instance.breach("charge", text));
+            }
+            (last, last_units) = (wei, units);
+        }
+        Ok(())
+    }
+
+    fn reason(&mut self, call: &'static str, number: u32) -> Result<String, Fault> {
+        let reasons = &self.code.info.reasons;
+        if number == 0 {
+            return Ok(String::new());
+        }
+        let Some(text) = reasons.get(number as usize).cloned() else {
+            let text = format!("gave reason {number} of {}", reasons.len());
+            return Err(self.instance.breach(call, text));
+        };
+        Ok(text)
+    }
+
+    fn refused(&mut self, call: &'static str, refusal: wit::Refusal) -> Result<Refusal, Fault> {
+        Ok(match refusal {
+            wit::Refusal::NotOffered => Refusal::NotOffered,
+            wit::Refusal::Busy(ms) => Refusal::Busy(ms),
+            wit::Refusal::Overflow => Refusal::Overflow,
+            wit::Refusal::Custom(number) => {
+                Refusal::Custom { number, text: self.reason(call, number)? }
+            }
+        })
+    }
+
+    /// Returns whose instance it is.
+    pub fn identity(&self) -> &Identity {
+        self.instance.who()
+    }
+}
+
+fn enter<'a>(
+    job: &'a Arc<JobFacts>,
+    conditions: &'a Arc<Conditions>,
+) -> impl FnOnce(&mut PolicyState) + 'a {
+    move |state| {
+        state.job = Some(Arc::clone(job));
+        state.conditions = Some(Arc::clone(conditions));
+    }
+}
+
+fn lower(basis: &Basis) -> wit::Basis {
+    wit::Basis {
+        side: match basis.side {
+            Side::Ask => wit::Side::Ask,
+            Side::Bid => wit::Side::Bid,
+        },
+        urgency: basis.urgency.into(),
+        tier: basis.tier,
+        base: basis.base_wei,
+        units: basis.units,
+        load_ppm: basis.load_ppm,
+        overhead_ppm: basis.overhead_ppm,
+    }
+}

@@ -1,0 +1,339 @@
+//! The WASI interfaces that language runtimes import whether or not a plugin uses them, served
+//! without effect: no files, no environment, no sockets, an input that is at its end, output that
+//! is kept up to a limit for the log, a clock and random numbers that the caller fixes.
+//!
+//! No function here blocks: whoever waits for a time is told that it has come.
+//!
+//! **Invariant:** with a fixed clock and seed every answer is a function of the calls so far.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use wasmtime::StoreContextMut;
+use wasmtime::component::{
+    ComponentType, Lift, Linker, LinkerInstance, Lower, Resource, ResourceType,
+};
+
+/// Bytes of a guest's output that one call may leave; a panic message of Rust has under 1 KiB.
+pub(crate) const OUTPUT_BYTES_MAX: usize = 4096;
+/// Random bytes that one call gives; seeds take 32.
+const RANDOM_BYTES_MAX: u64 = 64 * 1024;
+/// The patch level that these texts follow; any 0.2 links to it.
+const VERSION: &str = "0.2.6";
+
+/// Interfaces served here, without version.
+pub(crate) const INTERFACES: [&str; 20] = [
+    "wasi:cli/environment",
+    "wasi:cli/exit",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/stderr",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:cli/terminal-stderr",
+    "wasi:io/error",
+    "wasi:io/poll",
+    "wasi:io/streams",
+    "wasi:clocks/monotonic-clock",
+    "wasi:clocks/wall-clock",
+    "wasi:random/random",
+    "wasi:random/insecure",
+    "wasi:random/insecure-seed",
+    "wasi:filesystem/types",
+    "wasi:filesystem/preopens",
+];
+
+enum InputStream {}
+enum OutputStream {}
+enum Pollable {}
+enum IoError {}
+enum TerminalInput {}
+enum TerminalOutput {}
+enum Descriptor {}
+
+/// What a guest reads as the time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Clock {
+    /// Stands still at a Unix time in milliseconds.
+    Fixed(u64),
+    /// Runs; monotonic time counts from here.
+    Real(Instant),
+}
+
+/// What one instance sees of WASI.
+#[derive(Debug)]
+pub(crate) struct Shim {
+    clock: Clock,
+    random: u64,
+    output: Vec<u8>,
+}
+
+/// Store data that holds a [`Shim`].
+pub(crate) trait HasShim: 'static {
+    /// Returns the shim.
+    fn shim(&mut self) -> &mut Shim;
+}
+
+impl Shim {
+    pub(crate) fn new(clock: Clock, seed: u64) -> Self {
+        Self { clock, random: seed, output: Vec::new() }
+    }
+
+    /// Takes what the guest wrote since the last time, for the log.
+    pub(crate) fn take_output(&mut self) -> Option<String> {
+        if self.output.is_empty() {
+            return None;
+        }
+        let text = String::from_utf8_lossy(&self.output).trim().to_owned();
+        self.output.clear();
+        Some(text)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let room = OUTPUT_BYTES_MAX - self.output.len();
+        self.output.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    fn monotonic_ns(&self) -> u64 {
+        match self.clock {
+            Clock::Fixed(unix_ms) => unix_ms.saturating_mul(1_000_000),
+            Clock::Real(start) => u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX),
+        }
+    }
+
+    fn wall(&self) -> DateTime {
+        let unix_ms = match self.clock {
+            Clock::Fixed(unix_ms) => u128::from(unix_ms),
+            Clock::Real(_) => {
+                SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()
+            }
+        };
+        let seconds = u64::try_from(unix_ms / 1000).unwrap_or(u64::MAX);
+        DateTime { seconds, nanoseconds: (unix_ms % 1000) as u32 * 1_000_000 }
+    }
+
+    /// The next number of SplitMix64.
+    fn next_random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut word = self.random;
+        word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        word ^ (word >> 31)
+    }
+
+    fn random_bytes(&mut self, count: u64) -> wasmtime::Result<Vec<u8>> {
+        if count > RANDOM_BYTES_MAX {
+            wasmtime::bail!("asked for {count} random bytes ({RANDOM_BYTES_MAX} is the most)");
+        }
+        let mut bytes = vec![0; usize::try_from(count)?];
+        for chunk in bytes.chunks_mut(8) {
+            chunk.copy_from_slice(&self.next_random().to_le_bytes()[..chunk.len()]);
+        }
+        Ok(bytes)
+    }
+}
+
+#[derive(ComponentType, Lower, Lift)]
+#[component(variant)]
+enum StreamError {
+    #[component(name = "last-operation-failed")]
+    LastOperationFailed(Resource<IoError>),
+    #[component(name = "closed")]
+    Closed,
+}
+
+#[derive(ComponentType, Lower, Lift)]
+#[component(record)]
+struct DateTime {
+    seconds: u64,
+    nanoseconds: u32,
+}
+
+type Context<'a, T> = StoreContextMut<'a, T>;
+type Written = wasmtime::Result<(Result<(), StreamError>,)>;
+
+/// Links every interface of [`INTERFACES`].
+pub(crate) fn add_to_linker<T: HasShim>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    io(linker)?;
+    cli(linker)?;
+    clocks_and_random(linker)?;
+    let mut types = interface(linker, "wasi:filesystem/types")?;
+    types.resource("descriptor", ResourceType::host::<Descriptor>(), |_, _| Ok(()))?;
+    interface(linker, "wasi:filesystem/preopens")?.func_wrap("get-directories", |_, (): ()| {
+        Ok((Vec::<(Resource<Descriptor>, String)>::new(),))
+    })
+}
+
+fn interface<'a, T>(
+    linker: &'a mut Linker<T>,
+    name: &str,
+) -> wasmtime::Result<LinkerInstance<'a, T>> {
+    linker.instance(&format!("{name}@{VERSION}"))
+}
+
+fn io<T: HasShim>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    let mut error = interface(linker, "wasi:io/error")?;
+    error.resource("error", ResourceType::host::<IoError>(), |_, _| Ok(()))?;
+    error.func_wrap("[method]error.to-debug-string", |_, (_,): (Resource<IoError>,)| {
+        Ok(("closed".to_owned(),))
+    })?;
+    let mut poll = interface(linker, "wasi:io/poll")?;
+    poll.resource("pollable", ResourceType::host::<Pollable>(), |_, _| Ok(()))?;
+    poll.func_wrap("[method]pollable.ready", |_, (_,): (Resource<Pollable>,)| Ok((true,)))?;
+    poll.func_wrap("[method]pollable.block", |_, (_,): (Resource<Pollable>,)| Ok(()))?;
+    poll.func_wrap("poll", |_, (all,): (Vec<Resource<Pollable>>,)| {
+        Ok(((0..).zip(&all).map(|(index, _)| index).collect::<Vec<u32>>(),))
+    })?;
+    let mut streams = interface(linker, "wasi:io/streams")?;
+    streams.resource("input-stream", ResourceType::host::<InputStream>(), |_, _| Ok(()))?;
+    streams.resource("output-stream", ResourceType::host::<OutputStream>(), |_, _| Ok(()))?;
+    input(&mut streams)?;
+    output(&mut streams)
+}
+
+fn input<T: HasShim>(streams: &mut LinkerInstance<'_, T>) -> wasmtime::Result<()> {
+    for name in ["read", "blocking-read"] {
+        streams.func_wrap(
+            &format!("[method]input-stream.{name}"),
+            |_, _: (Resource<InputStream>, u64)| Ok((Err::<Vec<u8>, _>(StreamError::Closed),)),
+        )?;
+    }
+    for name in ["skip", "blocking-skip"] {
+        streams.func_wrap(
+            &format!("[method]input-stream.{name}"),
+            |_, _: (Resource<InputStream>, u64)| Ok((Err::<u64, _>(StreamError::Closed),)),
+        )?;
+    }
+    streams.func_wrap("[method]input-stream.subscribe", |_, (_,): (Resource<InputStream>,)| {
+        Ok((Resource::<Pollable>::new_own(0),))
+    })
+}
+
+fn output<T: HasShim>(streams: &mut LinkerInstance<'_, T>) -> wasmtime::Result<()> {
+    streams
+        .func_wrap("[method]output-stream.check-write", |_, (_,): (Resource<OutputStream>,)| {
+            Ok((Ok::<u64, StreamError>(OUTPUT_BYTES_MAX as u64),))
+        })?;
+    for name in ["write", "blocking-write-and-flush"] {
+        streams.func_wrap(
+            &format!("[method]output-stream.{name}"),
+            |mut store: Context<'_, T>, (_, bytes): (Resource<OutputStream>, Vec<u8>)| -> Written {
+                store.data_mut().shim().write(&bytes);
+                Ok((Ok(()),))
+            },
+        )?;
+    }
+    for name in ["flush", "blocking-flush"] {
+        streams.func_wrap(
+            &format!("[method]output-stream.{name}"),
+            |_, (_,): (Resource<OutputStream>,)| -> Written { Ok((Ok(()),)) },
+        )?;
+    }
+    for name in ["write-zeroes", "blocking-write-zeroes-and-flush"] {
+        streams.func_wrap(
+            &format!("[method]output-stream.{name}"),
+            |_, _: (Resource<OutputStream>, u64)| -> Written { Ok((Ok(()),)) },
+        )?;
+    }
+    for name in ["splice", "blocking-splice"] {
+        streams.func_wrap(
+            &format!("[method]output-stream.{name}"),
+            |_, _: (Resource<OutputStream>, Resource<InputStream>, u64)| {
+                Ok((Err::<u64, _>(StreamError::Closed),))
+            },
+        )?;
+    }
+    streams.func_wrap("[method]output-stream.subscribe", |_, (_,): (Resource<OutputStream>,)| {
+        Ok((Resource::<Pollable>::new_own(0),))
+    })
+}
+
+fn cli<T: HasShim>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    let mut environment = interface(linker, "wasi:cli/environment")?;
+    environment.func_wrap("get-environment", |_, (): ()| Ok((Vec::<(String, String)>::new(),)))?;
+    environment.func_wrap("get-arguments", |_, (): ()| Ok((Vec::<String>::new(),)))?;
+    environment.func_wrap("initial-cwd", |_, (): ()| Ok((None::<String>,)))?;
+    interface(linker, "wasi:cli/exit")?.func_wrap(
+        "exit",
+        |_, (_,): (Result<(), ()>,)| -> wasmtime::Result<()> {
+            wasmtime::bail!("asked to exit, which ends the plugin")
+        },
+    )?;
+    interface(linker, "wasi:cli/stdin")?
+        .func_wrap("get-stdin", |_, (): ()| Ok((Resource::<InputStream>::new_own(0),)))?;
+    interface(linker, "wasi:cli/stdout")?
+        .func_wrap("get-stdout", |_, (): ()| Ok((Resource::<OutputStream>::new_own(1),)))?;
+    interface(linker, "wasi:cli/stderr")?
+        .func_wrap("get-stderr", |_, (): ()| Ok((Resource::<OutputStream>::new_own(2),)))?;
+    interface(linker, "wasi:cli/terminal-input")?.resource(
+        "terminal-input",
+        ResourceType::host::<TerminalInput>(),
+        |_, _| Ok(()),
+    )?;
+    interface(linker, "wasi:cli/terminal-output")?.resource(
+        "terminal-output",
+        ResourceType::host::<TerminalOutput>(),
+        |_, _| Ok(()),
+    )?;
+    interface(linker, "wasi:cli/terminal-stdin")?
+        .func_wrap("get-terminal-stdin", |_, (): ()| Ok((None::<Resource<TerminalInput>>,)))?;
+    for name in ["stdout", "stderr"] {
+        interface(linker, &format!("wasi:cli/terminal-{name}"))?
+            .func_wrap(&format!("get-terminal-{name}"), |_, (): ()| {
+                Ok((None::<Resource<TerminalOutput>>,))
+            })?;
+    }
+    Ok(())
+}
+
+fn clocks_and_random<T: HasShim>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    let mut monotonic = interface(linker, "wasi:clocks/monotonic-clock")?;
+    monotonic.func_wrap("now", |mut store: Context<'_, T>, (): ()| {
+        Ok((store.data_mut().shim().monotonic_ns(),))
+    })?;
+    monotonic.func_wrap("resolution", |_, (): ()| Ok((1_000_u64,)))?;
+    for name in ["subscribe-instant", "subscribe-duration"] {
+        monotonic.func_wrap(name, |_, _: (u64,)| Ok((Resource::<Pollable>::new_own(0),)))?;
+    }
+    let mut wall = interface(linker, "wasi:clocks/wall-clock")?;
+    wall.func_wrap("now", |mut store: Context<'_, T>, (): ()| {
+        Ok((store.data_mut().shim().wall(),))
+    })?;
+    wall.func_wrap("resolution", |_, (): ()| {
+        Ok((DateTime { seconds: 0, nanoseconds: 1_000_000 },))
+    })?;
+    for (name, kind) in [("random", "random"), ("insecure", "insecure-random")] {
+        let mut random = interface(linker, &format!("wasi:random/{name}"))?;
+        random.func_wrap(
+            &format!("get-{kind}-bytes"),
+            |mut store: Context<'_, T>, (count,): (u64,)| {
+                Ok((store.data_mut().shim().random_bytes(count)?,))
+            },
+        )?;
+        random.func_wrap(&format!("get-{kind}-u64"), |mut store: Context<'_, T>, (): ()| {
+            Ok((store.data_mut().shim().next_random(),))
+        })?;
+    }
+    interface(linker, "wasi:random/insecure-seed")?.func_wrap(
+        "insecure-seed",
+        |mut store: Context<'_, T>, (): ()| {
+            let shim = store.data_mut().shim();
+            Ok(((shim.next_random(), shim.next_random()),))
+        },
+    )
+}
+
+#[cfg(test)]
+#[test]
+fn output_is_kept_up_to_a_limit_and_a_fixed_clock_stands_still() {
+    let mut shim = Shim::new(Clock::Fixed(1_500), 7);
+    shim.write(&[b'x'; 3 * OUTPUT_BYTES_MAX]);
+    assert_eq!(shim.take_output().map(|text| text.len()), Some(OUTPUT_BYTES_MAX));
+    assert_eq!(shim.take_output(), None);
+    assert_eq!(shim.monotonic_ns(), 1_500_000_000);
+    assert_eq!((shim.wall().seconds, shim.wall().nanoseconds), (1, 500_000_000));
+    let mut same = Shim::new(Clock::Fixed(1_500), 7);
+    assert_eq!(shim.random_bytes(9).unwrap(), same.random_bytes(9).unwrap());
+    assert!(shim.random_bytes(u64::MAX).is_err());
+}

@@ -33,7 +33,6 @@ pub struct Muxer {
     tracks: Vec<OutTrack>,
     file: Option<Unfinished>,
     repaired: u64,
-    delay: (i64, Rational),
 }
 
 struct OutTrack {
@@ -94,8 +93,7 @@ impl Muxer {
                 tables_at_keys: first_video && container == Container::MpegTs,
             });
         }
-        let delay = (0, Rational::MPEG_TS);
-        let mut this = Self { output, container, tracks: out_tracks, file, repaired: 0, delay };
+        let mut this = Self { output, container, tracks: out_tracks, file, repaired: 0 };
         let begun = match container {
             Container::MpegTs => this.output.begin(&[
                 ("mpegts_copyts", "1"),
@@ -114,23 +112,15 @@ impl Muxer {
         Ok(this)
     }
 
-    /// Adds `ticks` of `base` to every time written from here on; less than zero takes away.
-    /// Exact where the container's own ticks divide them.
-    pub fn delay(&mut self, ticks: i64, base: Rational) {
-        self.delay = (ticks, base);
-    }
-
     /// Writes the next packet of track `track`. Times are converted from the packet's own base.
     pub fn write(&mut self, track: usize, packet: &Packet) -> Result<(), MuxError> {
         let tracks = self.tracks.len();
         let out = self.tracks.get_mut(track).ok_or(MuxError::NoTrack { track, tracks })?;
         let (from, to) = (packet.time_base(), out.time_base);
         let scale = |ticks: i64| if from.is_positive() { from.rescale(ticks, to) } else { ticks };
-        let (delay, delay_base) = self.delay;
-        let place = |time: i64| scale(time).saturating_add(delay_base.rescale(delay, to));
         let (pts, dts) = match (packet.pts(), packet.dts()) {
-            (Some(pts), Some(dts)) => (place(pts), place(dts)),
-            (Some(time), None) | (None, Some(time)) => (place(time), place(time)),
+            (Some(pts), Some(dts)) => (scale(pts), scale(dts)),
+            (Some(time), None) | (None, Some(time)) => (scale(time), scale(time)),
             (None, None) => return Err(MuxError::NoTimestamp { track }),
         };
         let after = out.last_dts.map_or(i64::MIN, |last| last + 1);

@@ -36,14 +36,14 @@ fn hold(seeds: &[u64]) -> Vec<Summary> {
         for _ in 0..workers {
             scope.spawn(|| {
                 loop {
-                    let Some(seed) = queue.lock().unwrap().next() else { return };
+                    let Some(seed) = queue.lock().expect("no market panics").next() else { return };
                     let result = sim::run(*seed, Flaw::None);
-                    results.lock().unwrap().push((*seed, result));
+                    results.lock().expect("no market panics").push((*seed, result));
                 }
             });
         }
     });
-    let mut results = results.into_inner().unwrap();
+    let mut results = results.into_inner().expect("no market panics");
     results.sort_by_key(|(seed, _)| *seed);
     let broken: Vec<&Violation> = results.iter().filter_map(|(_, r)| r.as_ref().err()).collect();
     let list: String = broken.iter().take(10).map(|violation| format!("\n{violation}")).collect();

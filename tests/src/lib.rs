@@ -5,6 +5,7 @@
 pub mod clips;
 pub mod probe;
 pub mod rig;
+mod rng;
 pub mod sim;
 
 use std::path::PathBuf;

@@ -10,7 +10,6 @@ mod gateway;
 mod judge;
 mod net;
 mod orchestrator;
-mod rng;
 mod world;
 
 use std::collections::BTreeSet;

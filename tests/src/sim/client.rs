@@ -7,8 +7,8 @@ use domain::job::ANSWER_MAX;
 
 use super::judge::Rule;
 use super::net::{DELAY_MS_MAX, Life, Message, Node, TICK};
-use super::rng::Rng;
 use super::world::{Context, Outcome};
+use crate::rng::Rng;
 
 /// A client hears of its job at least this often; with half of all questions and answers lost, 30
 /// polls in a row fail in one of a billion cases.

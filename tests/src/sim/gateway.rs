@@ -15,8 +15,8 @@ use domain::session::EndReason;
 
 use super::Flaw;
 use super::net::{Life, Message, Node, Terms};
-use super::rng::Rng;
 use super::world::Context;
+use crate::rng::Rng;
 
 /// Time between two rounds of asking all orchestrators, as `discovery.interval` ships.
 const DISCOVER_EVERY: Duration = Duration::from_secs(5);

@@ -67,6 +67,7 @@ struct SessionBook {
     milliseconds: u64,
     amount: u64,
     fed_at: Duration,
+    cause: Option<EndReason>,
 }
 
 /// Books of one market.
@@ -237,7 +238,7 @@ impl Judge {
         price: Option<UnitPrice>,
     ) {
         self.sessions += 1;
-        let book = SessionBook { job, milliseconds: 0, amount: 0, fed_at: now };
+        let book = SessionBook { job, milliseconds: 0, amount: 0, fed_at: now, cause: None };
         let again = self.closed.contains(&(orchestrator, id));
         let again = self.open.insert((orchestrator, id), book).is_some() || again;
         self.promise(!again, Rule::ClosesOnce, || format!("`{id}` was opened twice"));
@@ -257,19 +258,32 @@ impl Judge {
         }
     }
 
-    /// Notes the end of a session; without time and reason its orchestrator was killed.
+    /// Notes that a session is to end, and why.
+    pub(super) fn session_ends(&mut self, orchestrator: usize, id: SessionId, cause: EndReason) {
+        if let Some(book) = self.open.get_mut(&(orchestrator, id)) {
+            book.cause.get_or_insert(cause);
+        }
+    }
+
+    /// Notes the end of a session, with its reason and what its worker found; without them its
+    /// orchestrator was killed.
     pub(super) fn session_closed(
         &mut self,
         orchestrator: usize,
         id: SessionId,
-        end: Option<(Duration, EndReason)>,
+        end: Option<(Duration, EndReason, EndReason)>,
     ) {
         let book = self.open.remove(&(orchestrator, id));
         self.closed.insert((orchestrator, id));
         self.promise(book.is_some(), Rule::ClosesOnce, || {
             format!("`{id}` of orchestrator {orchestrator} closed, and was not open")
         });
-        let (Some((now, reason)), Some(book)) = (end, book) else { return };
+        let (Some((now, reason, found)), Some(book)) = (end, book) else { return };
+        // The first cause, unless the worker found that the tail is not what was asked for.
+        let spoilt = found != EndReason::Eos && reason == found;
+        self.promise(spoilt || reason == book.cause.unwrap_or(found), Rule::ClosesOnce, || {
+            format!("`{id}` ended because of {:?}, not of `{reason}`", book.cause)
+        });
         self.closed_at.entry(orchestrator).or_default().push_back(now);
         if let Some(job) = self.jobs.get_mut(&book.job) {
             job.sessions_ended.push(reason);

@@ -11,7 +11,7 @@ use domain::price::UnitPrice;
 use domain::select::Reason;
 use domain::session::EndReason;
 
-use super::rng::Rng;
+use crate::rng::Rng;
 
 /// Time between two looks at the clock of one node; what it is late by counts in every bound.
 pub(super) const TICK: Duration = Duration::from_secs(1);

@@ -15,8 +15,8 @@ use domain::session::{EndReason, Session, State, Step};
 use super::Flaw;
 use super::judge::Rule;
 use super::net::{Message, Node, Terms};
-use super::rng::Rng;
 use super::world::Context;
+use crate::rng::Rng;
 
 #[derive(Debug)]
 struct Live {
@@ -131,6 +131,9 @@ impl Orchestrator {
             }
         }
         let step = live.session.tick(context.instant());
+        if step == Step::EndInput {
+            context.judge.session_ends(self.index, live.id, EndReason::ClientGone);
+        }
         self.act(context, job, step);
     }
 
@@ -280,6 +283,7 @@ impl Orchestrator {
 
     fn end(&mut self, context: &mut Context<'_>, job: JobId, reason: EndReason) {
         let Some(live) = self.live.get_mut(&job) else { return };
+        context.judge.session_ends(self.index, live.id, reason);
         let step = live.session.end(reason, context.instant());
         self.act(context, job, step);
     }
@@ -307,12 +311,13 @@ impl Orchestrator {
         let reason = live.session.finished(found);
         if matches!(self.flaw, Flaw::LeaksSlot) {
             self.leaked.push(live.lease);
-        } else {
+        } else if !self.rng.chance(20_000) {
+            // One that is forgotten comes back by itself.
             self.table.release(live.lease);
         }
-        context.judge.session_closed(self.index, live.id, Some((context.now, reason)));
+        context.judge.session_closed(self.index, live.id, Some((context.now, reason, found)));
         if matches!(self.flaw, Flaw::ClosesTwice) && self.rng.chance(50_000) {
-            context.judge.session_closed(self.index, live.id, Some((context.now, reason)));
+            context.judge.session_closed(self.index, live.id, Some((context.now, reason, found)));
         }
         self.ended.insert(job, (live.gateway, reason));
         let report = Message::Report { job, reason };

@@ -11,8 +11,8 @@ use super::gateway::Gateway;
 use super::judge::{Judge, Rule};
 use super::net::{Event, Fault, Message, Network, Node, TICK, Weather};
 use super::orchestrator::Orchestrator;
-use super::rng::Rng;
 use super::{Flaw, Summary, Violation};
+use crate::rng::Rng;
 
 /// A market in which clients are still not through after so long does not end.
 const HORIZON: Duration = Duration::from_secs(3600);

@@ -1,0 +1,473 @@
+//! The middle stage: the component and the ops that it calls.
+//!
+//! Owns the component's instance; everything about one frame happens on this thread, in order.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::Duration;
+
+use device::{Op as DeviceOp, Stream, Surface};
+use domain::planes::{Owner, PixelFormat};
+use media::{Key, Packet, Picture, Rational};
+use plugin::pipeline::host::SessionFacts;
+use plugin::pipeline::{Answer, FrameError, FrameTiming, Pipeline, PipelineInstance, StopReason};
+use worker::message::{FromWorker, SessionSpec};
+
+use crate::SessionError;
+use crate::encode::{Look, Product};
+use crate::host::{Extra, Host};
+use crate::input::{InputFacts, Item, Tracks};
+use crate::run::Ends;
+use crate::serve::Shared;
+use crate::stats::{self, PictureHash, Times};
+
+/// Frames after which the worker counts as warmed up: pools, tables and encoder are filled.
+const WARM_FRAMES: u64 = 60;
+
+/// What the session counts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Figures {
+    pub(crate) frames_in: u64,
+    pub(crate) frames_out: u64,
+    pub(crate) frames_dropped: u64,
+    pub(crate) pixels_in: u64,
+    pub(crate) stream_ms: u64,
+    pub(crate) rss_warm_mib: u64,
+}
+
+/// What a session came to.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// Why it failed, if it did; the first cause.
+    pub(crate) error: Option<SessionError>,
+    /// What was counted.
+    pub(crate) figures: Figures,
+    /// Hash of the pictures sent out.
+    pub(crate) hash: PictureHash,
+    /// Guest time of each frame.
+    pub(crate) times: Times,
+    /// What was odd about the input.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Outcome {
+    /// Makes the outcome of a session that did nothing.
+    pub(crate) fn failed(error: SessionError) -> Self {
+        Self { error: Some(error), ..Self::default() }
+    }
+
+    /// Notes a failure; the first one counts, except that a stage which only found its neighbour
+    /// gone does not know why.
+    pub(crate) fn fail(&mut self, error: SessionError) {
+        match &self.error {
+            None | Some(SessionError::Aborted) => self.error = Some(error),
+            Some(_) => {}
+        }
+    }
+}
+
+/// Runs the component over everything that the first stage hands on.
+pub(crate) fn run(
+    pipeline: &Pipeline,
+    spec: &SessionSpec,
+    ends: &Ends,
+    shared: &Shared,
+    items: Receiver<Item>,
+    products: SyncSender<Product>,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    let stream =
+        match shared.device.stream(usize::try_from(spec.surface_bytes_max).unwrap_or(usize::MAX)) {
+            Ok(stream) => Arc::new(stream),
+            Err(source) => {
+                let device = shared.device.name().to_owned();
+                return Outcome::failed(SessionError::Device { device, source });
+            }
+        };
+    let mut stage = Stage {
+        pipeline,
+        spec,
+        ends,
+        shared,
+        stream,
+        products,
+        outcome: &mut outcome,
+        tracks: None,
+        running: None,
+        last_input: None,
+        last_pts: None,
+        last_surface: None,
+        early_warnings: Vec::new(),
+    };
+    if let Err(error) = stage.run(&items) {
+        stage.outcome.fail(error);
+    }
+    // Dropping the stage closes the encoder's queue: it flushes whatever was sent out.
+    drop(stage);
+    outcome
+}
+
+struct Stage<'a> {
+    pipeline: &'a Pipeline,
+    spec: &'a SessionSpec,
+    ends: &'a Ends,
+    shared: &'a Shared,
+    stream: Arc<Stream>,
+    products: SyncSender<Product>,
+    outcome: &'a mut Outcome,
+    tracks: Option<Arc<Tracks>>,
+    running: Option<Running>,
+    last_input: Option<i64>,
+    last_pts: Option<i64>,
+    last_surface: Option<Surface>,
+    early_warnings: Vec<String>,
+}
+
+/// The component's instance once the first picture has told what it works on.
+struct Running {
+    instance: PipelineInstance,
+    input: (PixelFormat, u32, u32),
+    arriving: PixelFormat,
+    output_size: (u32, u32),
+    look: Look,
+    first_pts: i64,
+    end_pts: i64,
+}
+
+/// A picture on its way out.
+struct Sent {
+    surface: Surface,
+    pts: i64,
+    duration: i64,
+    key: Key,
+}
+
+impl Stage<'_> {
+    fn run(&mut self, items: &Receiver<Item>) -> Result<(), SessionError> {
+        for item in items {
+            if self.ends.mailbox.aborted() {
+                self.stop(StopReason::Aborted)?;
+                return Err(SessionError::Aborted);
+            }
+            match item {
+                Item::Tracks(tracks) => {
+                    self.tracks = Some(Arc::clone(&tracks));
+                    self.send(Product::Tracks(tracks))?;
+                }
+                Item::Packet(packet) => self.pass(packet)?,
+                Item::Picture(picture) => self.picture(&picture)?,
+                Item::End(facts) => return self.end(facts),
+                Item::Failed(error) => {
+                    self.stop(StopReason::Aborted)?;
+                    return Err(error);
+                }
+            }
+        }
+        Err(SessionError::Panicked("decode"))
+    }
+
+    fn pass(&self, packet: Packet) -> Result<(), SessionError> {
+        self.send(Product::Packet(packet))
+    }
+
+    fn send(&self, product: Product) -> Result<(), SessionError> {
+        // The encoder hangs up only on a failure of its own, which is the one that counts.
+        self.products.send(product).map_err(|_| SessionError::Aborted)
+    }
+
+    fn device_error(&self, source: device::DeviceError) -> SessionError {
+        SessionError::Device { device: self.shared.device.name().to_owned(), source }
+    }
+
+    fn time_base(&self) -> Rational {
+        self.tracks.as_ref().map_or(Rational::MPEG_TS, |tracks| tracks.video.time_base)
+    }
+
+    fn picture(&mut self, picture: &Picture) -> Result<(), SessionError> {
+        let planes = picture.planes();
+        let input = (planes.format, planes.width, planes.height);
+        let Some(pts) = self.in_order(picture) else { return Ok(()) };
+        if self.running.is_none() {
+            let look = Look { color: picture.color(), pixel_aspect: picture.pixel_aspect() };
+            self.start(input, look, pts)?;
+        }
+        self.controls()?;
+        let Some(running) = &mut self.running else { return Err(SessionError::Aborted) };
+        if running.input != input {
+            return Err(SessionError::InputChanged {
+                was: shape(running.input),
+                now: shape(input),
+            });
+        }
+        running.end_pts = running.end_pts.max(pts.saturating_add(picture.duration()));
+        let arriving = running.arriving;
+        let figures = &mut self.outcome.figures;
+        let sequence = figures.frames_in;
+        figures.frames_in += 1;
+        figures.pixels_in += u64::from(input.1) * u64::from(input.2);
+        if figures.frames_in == WARM_FRAMES {
+            figures.rss_warm_mib = stats::resident_mib();
+        }
+        let surface = self.borrow(picture, arriving)?;
+        self.call(surface, sequence, picture, pts)
+    }
+
+    /// Returns a picture's time if it lies after the one before. A picture without a time of its
+    /// own cannot be shown, so it is left out, counted and named.
+    fn in_order(&mut self, picture: &Picture) -> Option<i64> {
+        let pts = picture.pts().filter(|pts| self.last_input.is_none_or(|last| *pts > last));
+        match pts {
+            Some(_) => self.last_input = pts,
+            None => {
+                let figures = &mut self.outcome.figures;
+                figures.frames_in += 1;
+                figures.frames_dropped += 1;
+                let name = "timestamps-not-increasing";
+                if !self.early_warnings.iter().any(|warning| warning == name) {
+                    self.early_warnings.push(name.to_owned());
+                }
+            }
+        }
+        pts
+    }
+
+    /// Gives a decoder's picture to the device, in the format that the plugin asked for.
+    fn borrow(&self, picture: &Picture, format: PixelFormat) -> Result<Surface, SessionError> {
+        let keep_alive = Arc::new(picture.clone());
+        // SAFETY: the clone of the picture keeps its planes alive, and decoders do not write a
+        // picture once they have handed it out.
+        let surface = unsafe { Surface::borrow_foreign(picture.planes(), keep_alive) };
+        let fitted = surface.and_then(|surface| {
+            let surface = self.stream.upload(&surface)?;
+            if surface.format() == format {
+                return Ok(surface);
+            }
+            self.stream.run(&DeviceOp::Convert { format }, &[&surface])
+        });
+        fitted.map_err(|source| self.device_error(source))
+    }
+
+    fn start(
+        &mut self,
+        input: (PixelFormat, u32, u32),
+        look: Look,
+        first_pts: i64,
+    ) -> Result<(), SessionError> {
+        let (format, width, height) = input;
+        let rate = self.tracks.as_ref().and_then(|tracks| tracks.video.frame_rate);
+        let facts = SessionFacts {
+            id: self.spec.id.clone(),
+            capability: self.spec.capability.clone(),
+            width,
+            height,
+            format: format.name().to_owned(),
+            frame_rate_milli: rate.map_or(0, |rate| milli(rate)),
+            deterministic: self.spec.deterministic,
+            max_frames: self.spec.frames_max,
+            max_ops: self.spec.ops_max,
+        };
+        let outgoing = self.shared.outgoing.clone();
+        let host = Host::new(facts, Arc::clone(&self.stream), self.ends.id, outgoing);
+        let mut instance = self
+            .pipeline
+            .instantiate(
+                Box::new(host),
+                Duration::from_micros(u64::from(self.spec.frame_budget_us)),
+            )
+            .map_err(fault)?;
+        let plugin = self.pipeline.id().to_owned();
+        // Parameters that came before the first picture are the ones to start with.
+        let waiting = self.ends.mailbox.take();
+        let params = waiting.params.as_ref().unwrap_or(&self.spec.params);
+        instance
+            .start(params)
+            .map_err(fault)?
+            .map_err(|source| SessionError::Setup { plugin, source })?;
+        for message in &waiting.messages {
+            instance.on_message(message).map_err(fault)?;
+        }
+        let choices = host_of(&mut instance).choices;
+        host_of(&mut instance).frames.sweep();
+        self.running = Some(Running {
+            instance,
+            input,
+            arriving: choices.input_format.unwrap_or(format),
+            output_size: choices.output_size.unwrap_or((width, height)),
+            look,
+            first_pts,
+            end_pts: first_pts,
+        });
+        Ok(())
+    }
+
+    /// Hands the plugin what the client said since the last frame.
+    fn controls(&mut self) -> Result<(), SessionError> {
+        let Some(running) = &mut self.running else { return Ok(()) };
+        let waiting = self.ends.mailbox.take();
+        if let Some(params) = waiting.params {
+            let refused = running.instance.on_params(&params).map_err(fault)?.err();
+            host_of(&mut running.instance).frames.sweep();
+            if let Some(error) = refused {
+                let event = serde_json::json!({
+                    "type": "params-refused",
+                    "message": error.to_string(),
+                });
+                self.event(event.to_string());
+            }
+        }
+        let Some(running) = &mut self.running else { return Ok(()) };
+        for message in &waiting.messages {
+            running.instance.on_message(message).map_err(fault)?;
+            host_of(&mut running.instance).frames.sweep();
+        }
+        if waiting.lost > 0 {
+            let event = serde_json::json!({ "type": "messages-lost", "count": waiting.lost });
+            self.event(event.to_string());
+        }
+        self.send_out(None)
+    }
+
+    fn event(&self, json: String) {
+        // With the parent gone the main loop ends the process.
+        let _ = self.shared.outgoing.send(FromWorker::Event(self.ends.id, json));
+    }
+
+    fn call(
+        &mut self,
+        surface: Surface,
+        sequence: u64,
+        picture: &Picture,
+        pts: i64,
+    ) -> Result<(), SessionError> {
+        let pts_us = to_us(pts, self.time_base());
+        let budget_us = i32::try_from(self.spec.frame_budget_us).unwrap_or(i32::MAX);
+        let Some(running) = &mut self.running else { return Err(SessionError::Aborted) };
+        let instance = &mut running.instance;
+        let host = host_of(instance);
+        let frame = host.frames.insert(surface.clone(), pts_us).map_err(|error| {
+            let plugin = self.pipeline.id().to_owned();
+            SessionError::Picture { plugin, what: format!("too many frames: {error}") }
+        })?;
+        // No frame is ever left out, so nothing is gained by telling the plugin to hurry.
+        let timing = FrameTiming { sequence, pts_us, backlog: 0, slack_us: budget_us };
+        let answer = instance.on_frame(frame, &timing).map_err(fault)?;
+        self.outcome.times.add(instance.guest_time());
+        let chosen = match answer {
+            Ok(Answer::Pass) => Some(surface),
+            Ok(Answer::Emit(number)) => {
+                let entry = host_of(instance).frames.get(number);
+                let Some(entry) = entry else { return Err(self.bad_frame(number)) };
+                Some(entry.surface.clone())
+            }
+            Ok(Answer::Drop) => None,
+            // One frame failed: the input passes, so that the stream has no hole.
+            Ok(Answer::Repeat) => Some(self.last_surface.clone().unwrap_or(surface)),
+            Err(FrameError::Skip) => Some(surface),
+            Err(FrameError::Fatal) => {
+                let plugin = self.pipeline.id().to_owned();
+                return Err(SessionError::Fatal { plugin, sequence });
+            }
+        };
+        host_of(instance).frames.sweep();
+        let key = if picture.is_key() { Key::Forced } else { Key::Free };
+        let duration = picture.duration();
+        self.send_out(chosen.map(|surface| Sent { surface, pts, duration, key }))
+    }
+
+    fn bad_frame(&self, number: u32) -> SessionError {
+        let plugin = self.pipeline.id().to_owned();
+        SessionError::Picture { plugin, what: format!("`{number}`, which is not a frame") }
+    }
+
+    /// Sends out what one callback answered and what it emitted besides, in order of time.
+    fn send_out(&mut self, answer: Option<Sent>) -> Result<(), SessionError> {
+        let time_base = self.time_base();
+        let Some(running) = &mut self.running else { return Ok(()) };
+        let extras = std::mem::take(&mut host_of(&mut running.instance).extras);
+        let extra = |Extra { surface, pts_us }| {
+            let pts = Rational::MICROSECONDS.rescale(pts_us, time_base);
+            Sent { surface, pts, duration: 0, key: Key::Free }
+        };
+        let mut all: Vec<Sent> = extras.into_iter().map(extra).chain(answer).collect();
+        all.sort_by_key(|sent| sent.pts);
+        if let Some(last) = all.last() {
+            host_of(&mut running.instance).sent_us = Some(to_us(last.pts, time_base));
+        }
+        all.into_iter().try_for_each(|sent| self.emit(sent))
+    }
+
+    fn emit(&mut self, sent: Sent) -> Result<(), SessionError> {
+        let Some(running) = &self.running else { return Err(SessionError::Aborted) };
+        let Sent { surface, pts, duration, key } = sent;
+        let bad = |what| Err(SessionError::Picture { plugin: self.pipeline.id().to_owned(), what });
+        let size = (surface.width(), surface.height());
+        if size != running.output_size {
+            let (width, height) = running.output_size;
+            return bad(format!("a picture of {}x{} (announced {width}x{height})", size.0, size.1));
+        }
+        if self.last_pts.is_some_and(|last| pts <= last) {
+            return bad(format!("a picture at {pts}, not after the last one"));
+        }
+        let look = running.look;
+        let encoded = self.encodable(&surface).map_err(|source| self.device_error(source))?;
+        self.outcome.hash.add(&encoded).map_err(|source| self.device_error(source))?;
+        self.last_pts = Some(pts);
+        self.last_surface = Some(surface);
+        self.outcome.figures.frames_out += 1;
+        self.send(Product::Picture { surface: encoded, pts, duration, key, look })
+    }
+
+    /// Brings a picture into host memory, in a format that encoders take.
+    fn encodable(&self, surface: &Surface) -> Result<Surface, device::DeviceError> {
+        let host = match surface.format() {
+            PixelFormat::Yuv420p | PixelFormat::Nv12 => self.stream.download(surface)?,
+            PixelFormat::Rgb24 | PixelFormat::Rgba | PixelFormat::Gray => {
+                let convert = DeviceOp::Convert { format: PixelFormat::Yuv420p };
+                self.stream.download(&self.stream.run(&convert, &[surface])?)?
+            }
+        };
+        if surface.owner() != Owner::Host {
+            self.stream.wait()?;
+        }
+        Ok(host)
+    }
+
+    fn end(&mut self, facts: InputFacts) -> Result<(), SessionError> {
+        self.outcome.warnings = facts.warnings;
+        self.outcome.warnings.append(&mut self.early_warnings);
+        if self.running.is_none() {
+            return Err(SessionError::NoPicture { errors: facts.errors });
+        }
+        self.stop(StopReason::Finished)
+    }
+
+    fn stop(&mut self, reason: StopReason) -> Result<(), SessionError> {
+        let time_base = self.time_base();
+        let Some(running) = &mut self.running else { return Ok(()) };
+        let lasted = to_us(running.end_pts - running.first_pts, time_base);
+        self.outcome.figures.stream_ms = u64::try_from(lasted / 1000).unwrap_or(0);
+        running.instance.stop(reason).map_err(fault)?;
+        if reason == StopReason::Finished { self.send_out(None) } else { Ok(()) }
+    }
+}
+
+fn fault(fault: plugin::Fault) -> SessionError {
+    SessionError::Fault(Box::new(fault))
+}
+
+fn host_of(instance: &mut PipelineInstance) -> &mut Host {
+    instance.host_mut::<Host>().expect("the instance was made with this host")
+}
+
+fn shape((format, width, height): (PixelFormat, u32, u32)) -> String {
+    format!("{} {width}x{height}", format.name())
+}
+
+fn milli(rate: Rational) -> u32 {
+    let milli = i64::from(rate.num) * 1000 / i64::from(rate.den.max(1));
+    u32::try_from(milli).unwrap_or(0)
+}
+
+fn to_us(ticks: i64, base: Rational) -> i64 {
+    base.rescale(ticks, Rational::MICROSECONDS)
+}

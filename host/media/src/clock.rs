@@ -1,4 +1,5 @@
-//! Unwraps timestamps of containers whose counters begin again (33 bits in MPEG-TS).
+//! Unwraps timestamps of containers whose counters begin again (33 bits in MPEG-TS), and fills in
+//! the first decode times of those that store none.
 //!
 //! libav can undo one wrap, seen from the first timestamp; a live job may run for days. Here each
 //! time is placed next to the one before it, so any number of wraps comes out straight.
@@ -7,6 +8,9 @@
 //! half the counter from the time before it.
 
 use crate::track::Rational;
+
+/// Frames that a codec may hold back to put them in order of display (H.264 and HEVC).
+const REORDER_MAX: i64 = 16;
 
 /// The place in time of the last packet, of any track.
 #[derive(Debug, Default)]
@@ -37,6 +41,28 @@ impl Clock {
         self.last = Some((near, base));
         let pts = pts.map(|pts| near + wrapped(pts - time, bits));
         (pts, dts.map(|_| near))
+    }
+}
+
+/// Decode times for the packets at the start of a track whose container stores none (Matroska):
+/// libav knows them only once it has seen the reordering.
+#[derive(Debug, Default)]
+pub(crate) struct FirstTimes {
+    known: bool,
+    start: Option<i64>,
+    given: i64,
+}
+
+impl FirstTimes {
+    /// Returns the packet's decode time, or one just before the start of display.
+    pub(crate) fn dts(&mut self, pts: Option<i64>, dts: Option<i64>) -> Option<i64> {
+        self.known |= dts.is_some();
+        if self.known || self.given == REORDER_MAX {
+            return dts;
+        }
+        let start = *self.start.get_or_insert(pts?);
+        self.given += 1;
+        Some(start - 1 - REORDER_MAX + self.given)
     }
 }
 

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::adts::Pacer;
-use crate::clock::Clock;
+use crate::clock::{Clock, FirstTimes};
 use crate::error::{LibavError, OpenError, ReadError};
 use crate::ffi::input::{Input, StreamFacts};
 use crate::ffi::packet::Packet;
@@ -31,8 +31,6 @@ const OPEN_BYTES_MAX: usize = 8 * 1024 * 1024;
 const NO_VIDEO_BYTES_MAX: usize = 64 * 1024;
 /// Read errors in a row after which the rest of an input is given up. Each skips at most 64 KiB.
 const ERRORS_IN_A_ROW_MAX: u32 = 64;
-/// Frames that a codec may hold back to put them in order of display (H.264 and HEVC).
-const REORDER_MAX: i64 = 16;
 /// Bytes of a packet of MPEG-TS.
 const TS_PACKET_BYTES: u64 = 188;
 /// Containers of pictures and sound. Left out: playlists and manifests, which name further files
@@ -78,28 +76,6 @@ struct Seen {
     corrupt_last: bool,
     pacer: Pacer,
     first_times: FirstTimes,
-}
-
-/// Decode times for the packets at the start of a track whose container stores none (Matroska):
-/// libav knows them only once it has seen the reordering.
-#[derive(Default)]
-struct FirstTimes {
-    known: bool,
-    start: Option<i64>,
-    given: i64,
-}
-
-impl FirstTimes {
-    /// Returns the packet's decode time, or one just before the start of display.
-    fn dts(&mut self, pts: Option<i64>, dts: Option<i64>) -> Option<i64> {
-        self.known |= dts.is_some();
-        if self.known || self.given == REORDER_MAX {
-            return dts;
-        }
-        let start = *self.start.get_or_insert(pts?);
-        self.given += 1;
-        Some(start - 1 - REORDER_MAX + self.given)
-    }
 }
 
 /// An open input.
@@ -160,7 +136,8 @@ impl Demuxer {
             ("protocol_whitelist", "file"),
             ("format_whitelist", FILE_FORMATS),
         ];
-        let mut input = Input::open_file(path, &options).map_err(not_media)?;
+        let mut input = Input::open_file(path, &options)
+            .map_err(|error| if is_mp4(file) { OpenError::NoIndex } else { not_media(error) })?;
         input.find_stream_info().map_err(not_media)?;
         let demuxer = Self::new(input, Some(metadata.len()))?;
         if !demuxer.has_video() {
@@ -378,8 +355,15 @@ impl Demuxer {
 
     fn short_of_index(&self) -> bool {
         let short = |(track, seen): (&Track, &Seen)| seen.packets < track.packets_expected;
-        self.container.contains("mp4") && self.tracks.iter().zip(&self.seen).any(short)
+        // An edit list may leave packets out of a whole file; only a cut one also ran out of bytes.
+        self.input.ran_out() && self.tracks.iter().zip(&self.seen).any(short)
     }
+}
+
+/// Says whether `file` begins as an MP4 does, whatever comes later.
+fn is_mp4(mut file: File) -> bool {
+    let mut start = [0; 8];
+    file.read_exact(&mut start).is_ok() && &start[4..] == b"ftyp"
 }
 
 fn not_media(error: LibavError) -> OpenError {

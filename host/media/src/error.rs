@@ -32,6 +32,9 @@ pub enum OpenError {
     /// No known container.
     #[error("the input is not media")]
     NotMedia(#[source] LibavError),
+    /// An MP4 whose index, which may stand at the end, is missing or broken.
+    #[error("the input is an mp4 without a readable index")]
+    NoIndex,
     /// A container without pictures.
     #[error("the input has no video track (`{found}`)")]
     NoVideo {
@@ -59,6 +62,7 @@ impl OpenError {
             Self::File { .. }
             | Self::Empty
             | Self::NotMedia(_)
+            | Self::NoIndex
             | Self::NoVideo { .. }
             | Self::NoVideoPackets { .. } => Class::Invalid,
             Self::Source(_) => Class::Unavailable,

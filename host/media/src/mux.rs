@@ -49,7 +49,7 @@ struct Unfinished {
 }
 
 impl Muxer {
-    /// Opens a muxer that hands its bytes to `sink` as they are made. `tracks[n]` is written by
+    /// Opens a muxer that hands its bytes to `sink`, those of MPEG-TS with each packet. `tracks[n]` is written by
     /// `write(n, …)`. Fails if the container cannot carry a track, or `sink` fails.
     pub fn open(
         sink: Box<dyn Write + Send>,
@@ -78,6 +78,9 @@ impl Muxer {
         let name = container.name();
         let failed = |source| MuxError::Libav { container: name, source };
         let mut output = Output::new(sink, name).map_err(failed)?;
+        if container == Container::MpegTs {
+            output.write_through();
+        }
         let mut video_seen = false;
         let mut out_tracks = Vec::new();
         for track in tracks {
@@ -99,6 +102,9 @@ impl Muxer {
                 ("mpegts_copyts", "1"),
                 // One audio frame a PES packet: none waits for others, each has its own time.
                 ("pes_payload_size", "0"),
+                // A picture of known length is whole to its reader with its last byte, and not
+                // only with the first of the next; and a cut one is known as such.
+                ("omit_video_pes_length", "0"),
             ]),
             Container::Mp4 => {
                 let ticks = movie_ticks(tracks).to_string();
@@ -141,8 +147,8 @@ impl Muxer {
         self.output.write(&mut copy).map_err(|source| self.error(source))
     }
 
-    /// Hands every byte of the packets written so far to the sink. What follows in MPEG-TS
-    /// begins a new TS packet, so a segment may be cut here.
+    /// Hands every byte of the packets written so far to the sink, and tells of its errors. In
+    /// MPEG-TS a segment may be cut between any two packets; it starts well at a key frame.
     pub fn flush(&mut self) -> Result<(), MuxError> {
         self.output.flush().map_err(|source| self.error(source))
     }

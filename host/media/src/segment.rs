@@ -211,13 +211,18 @@ impl Segmenter {
                 None => self.segment_start = Some(at),
             }
         }
-        muxer.write(place, &packet).map_err(SegmentError::Mux)?;
+        let mut frames = u64::from(place == 0);
+        match muxer.write(place, &packet) {
+            // Half a frame, at the end of a cut file: there is nothing to send of it.
+            Err(MuxError::Libav { .. }) if packet.is_corrupt() => frames = 0,
+            other => other.map_err(SegmentError::Mux)?,
+        }
         muxer.flush().map_err(SegmentError::Mux)?;
         self.repaired = muxer.repaired();
         Ok(Some(Part {
             segment: self.segment,
             bytes: self.made.take(),
-            frames: u64::from(place == 0),
+            frames,
             at: Duration::from_micros(at.unsigned_abs()),
         }))
     }

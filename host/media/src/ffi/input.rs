@@ -166,6 +166,15 @@ impl Input {
         }
     }
 
+    /// Says whether a read went beyond the last byte.
+    pub(crate) fn ran_out(&self) -> bool {
+        // SAFETY: the context is open; its I/O context, if any, lives as long.
+        unsafe {
+            let io = (*self.context).pb;
+            !io.is_null() && (*io).eof_reached != 0
+        }
+    }
+
     /// Takes the reader's own error, if that is what ended the input.
     pub(crate) fn take_error(&mut self) -> Option<io::Error> {
         self.io.as_mut().and_then(Io::take_error)

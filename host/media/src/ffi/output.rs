@@ -46,6 +46,12 @@ impl Output {
         Ok(Self { context, io })
     }
 
+    /// Makes every packet's bytes go to the sink at once.
+    pub(crate) fn write_through(&mut self) {
+        // SAFETY: the context is live, and we are exclusive.
+        unsafe { (*self.context).flush_packets = 1 };
+    }
+
     /// Adds a stream that prefers `time_base`.
     pub(crate) fn add_stream(
         &mut self,

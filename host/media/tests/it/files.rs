@@ -96,3 +96,34 @@ fn a_transport_stream_comes_back_as_an_mp4() {
     clips::same(&clips::pts(&out, "v"), &clips::pts(&clip, "v"));
     assert_eq!(clips::packets(&out, "a", "pts").len(), clips::packets(&clip, "a", "pts").len());
 }
+
+#[test]
+fn an_mp4_cut_in_the_middle_gives_what_is_there_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = "-c:v libx264 -b:v 1M -bf 2 -c:a aac -movflags +faststart";
+    let clip = clips::make_av(dir.path(), "whole.mp4", args);
+    let bytes = fs::read(&clip).unwrap();
+    let path = dir.path().join("cut.mp4");
+    fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let mut segmenter = Segmenter::open(&path, Duration::ZERO).unwrap();
+    let cut = cut(&mut segmenter);
+    assert!(segmenter.truncated() && cut.frames > 20 && cut.frames < 40, "{}", cut.frames);
+    let clip = clips::make_av(dir.path(), "end.mp4", "-c:v libx264 -c:a aac");
+    fs::write(&path, &fs::read(clip).unwrap()[..9000]).unwrap();
+    let Err(error) = Segmenter::open(&path, Duration::ZERO) else { panic!("opened") };
+    let text = "opening the input: the input is an mp4 without a readable index";
+    assert_eq!((error.class(), domain::chain(&error).as_str()), (domain::Class::Invalid, text));
+}
+
+#[test]
+fn an_edit_list_stays_what_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let clip = clips::make_av(dir.path(), "whole.mp4", "-c:v libx264 -g 60 -bf 2 -c:a aac");
+    let args = format!("-ss 0.7 -i {} -c copy", clip.display());
+    let cut = clips::make(dir.path(), "edit.mp4", &args);
+    let (out, ..) = round_trip(&cut);
+    let shown = clips::frames(&cut);
+    assert!(shown < 45, "{shown}");
+    assert_eq!(clips::frames(&out), shown);
+    clips::same(&clips::pts(&out, "v"), &clips::pts(&cut, "v"));
+}

@@ -96,8 +96,9 @@ impl Pricer {
         let mut rules = BTreeMap::new();
         for capability in capabilities {
             let scope = Scope::new(capability.as_str(), Lot::live(), 1, unix_ms());
-            let snapshot = Arc::new(Snapshot { scope, ..Snapshot::empty() });
-            let ready = rule.ready(snapshot, config)?.map_err(|source| PricerError::Setup {
+            let mut snapshot = Snapshot::empty();
+            snapshot.scope = scope;
+            let ready = rule.ready(Arc::new(snapshot), config)?.map_err(|source| PricerError::Setup {
                 plugin: rule.identity().plugin.clone(),
                 capability: capability.to_string(),
                 source,

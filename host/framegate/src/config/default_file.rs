@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::section::Section;
-use super::{Callers, Discovery, Gateway, Log, Orchestrator, Pipeline, Plugins};
+use super::{Callers, Discovery, Encoder, Gateway, Limits, Log, Orchestrator, Pipeline, Plugins};
 
 /// Returns the text of `default.toml`. Keys stand as comments, so that a copy of it changes
 /// nothing, and keeps changing nothing when a default does.
@@ -15,6 +15,8 @@ pub(crate) fn text() -> String {
     table::<Discovery>("gateway.discovery", &mut text);
     table::<Orchestrator>("orchestrator", &mut text);
     table::<Callers>("orchestrator.callers", &mut text);
+    table::<Encoder>("orchestrator.encoder", &mut text);
+    table::<Limits>("orchestrator.limits", &mut text);
     table::<Pipeline>("orchestrator.pipelines.ID", &mut text);
     table::<Plugins>("plugins", &mut text);
     table::<Log>("log", &mut text);

@@ -27,7 +27,7 @@ use toml::de::{DeTable, DeValue};
 
 pub(crate) use gateway::{Discovery, Gateway};
 pub(crate) use log::Log;
-pub(crate) use orchestrator::{Callers, Orchestrator, Pipeline};
+pub(crate) use orchestrator::{Callers, Encoder, Limits, Orchestrator, Pipeline};
 pub(crate) use plugins::Plugins;
 pub(crate) use section::Problem;
 use section::{Findings, Reader, Section};
@@ -37,11 +37,13 @@ const BYTES_MAX: u64 = 1024 * 1024;
 /// Most pipelines that one orchestrator offers: what a client's table still shows.
 const PIPELINES_MAX: usize = 256;
 /// Tables of the file, outer before inner.
-const TABLES: [&str; 7] = [
+const TABLES: [&str; 9] = [
     "gateway",
     "gateway.discovery",
     "orchestrator",
     "orchestrator.callers",
+    "orchestrator.encoder",
+    "orchestrator.limits",
     "orchestrator.pipelines",
     "plugins",
     "log",
@@ -58,6 +60,10 @@ pub(crate) struct Config {
     pub(crate) orchestrator: Orchestrator,
     /// `[orchestrator.callers]`
     pub(crate) callers: Callers,
+    /// `[orchestrator.encoder]`
+    pub(crate) encoder: Encoder,
+    /// `[orchestrator.limits]`
+    pub(crate) limits: Limits,
     /// `[orchestrator.pipelines.ID]`
     pub(crate) pipelines: BTreeMap<String, Pipeline>,
     /// `[plugins]`
@@ -90,6 +96,8 @@ impl Config {
             discovery: read(root, "gateway.discovery", &mut findings),
             orchestrator: read(root, "orchestrator", &mut findings),
             callers: read(root, "orchestrator.callers", &mut findings),
+            encoder: read(root, "orchestrator.encoder", &mut findings),
+            limits: read(root, "orchestrator.limits", &mut findings),
             pipelines: read_pipelines(root, &mut findings),
             plugins: read(root, "plugins", &mut findings),
             log: read(root, "log", &mut findings),
@@ -103,6 +111,8 @@ impl Config {
         gateway.insert("discovery".to_owned(), tree(&self.discovery).into());
         let mut orchestrator = tree(&self.orchestrator);
         orchestrator.insert("callers".to_owned(), tree(&self.callers).into());
+        orchestrator.insert("encoder".to_owned(), tree(&self.encoder).into());
+        orchestrator.insert("limits".to_owned(), tree(&self.limits).into());
         orchestrator.insert("pipelines".to_owned(), tree(&self.pipelines).into());
         serde_json::json!({
             "gateway": gateway,

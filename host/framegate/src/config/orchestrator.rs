@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use orchestrator::config::{FRAME_BUDGET, FRAMES_MAX, OPS_MAX, SLOTS, SURFACE_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 
 use super::section::section;
-use super::units::Time;
+use super::units::{Size, Time};
 
 /// Port for gateways, as go-livepeer ships it.
 const SERVICE_PORT: u16 = 8935;
@@ -13,8 +14,11 @@ const SERVICE_PORT: u16 = 8935;
 const ADMIN_PORT: u16 = 7935;
 /// Shipped price in wei a lot; a tenth of it is still a whole number, so surcharges show.
 pub(super) const PRICE_WEI: u64 = 1000;
-/// Sessions at a time unless configured: a 720p30 sketch takes about half a core.
-const SLOTS: u32 = 4;
+/// Threads of an encoder unless configured: a 720p30 picture is encoded well within its time, and
+/// two sessions share four cores.
+const ENCODER_THREADS: u32 = 2;
+/// Frames between key frames unless configured: two seconds at 30 a second.
+const GOP_FRAMES: u32 = 60;
 
 /// A text that is never printed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
@@ -84,6 +88,38 @@ section! {
         secret: Secret = Secret::default();
         /// Those that call from these addresses, such as `"192.0.2.7"`.
         addresses: Vec<IpAddr> = Vec::new();
+    }
+}
+
+section! {
+    /// How pictures are encoded.
+    Encoder {
+        /// Encoder by its name in libav: `"libx264"`, `"libopenh264"`, `"h264_nvenc"`.
+        codec: String = "libx264".to_owned();
+        /// Its preset, speed against size. Empty: for an encoder without presets.
+        preset: String = "veryfast".to_owned();
+        /// Quality: 0 is best, 51 is worst.
+        quality: u32 = 23;
+        /// Threads of one session's encoder.
+        threads: u32 = ENCODER_THREADS;
+        /// Most frames from one key frame to the next: so long may a new reader wait.
+        gop_frames: u32 = GOP_FRAMES;
+        /// Whether each picture comes out at once, at the cost of size.
+        low_latency: bool = true;
+    }
+}
+
+section! {
+    /// Limits of one session.
+    Limits {
+        /// Time of a plugin for one frame, its host operations not counted.
+        frame_budget: Time = Time(FRAME_BUDGET.as_millis() as u64);
+        /// Frames that a plugin may keep.
+        frames: u32 = FRAMES_MAX;
+        /// Host operations that one call may ask for.
+        ops: u32 = OPS_MAX;
+        /// Memory for pictures.
+        surfaces: Size = Size(SURFACE_BYTES_MAX);
     }
 }
 

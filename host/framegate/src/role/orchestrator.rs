@@ -1,56 +1,178 @@
 //! The orchestrator's process.
 
-use super::Ground;
+use std::net::SocketAddr;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::routing::{delete, get};
+use axum::{Json, Router};
+use domain::Class;
+use domain::id::SessionId;
+use orchestrator::{Orchestrator, OrchestratorHandle};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tracing::warn;
+use worker::parent::WorkerConfig;
+
+use super::{Ground, Service, refuse_any, runtime};
+use crate::admin::Readiness;
 use crate::config::Config;
+use crate::config::convert::{self, DECODE_THREADS, OrchestratorPlan, Search};
 use crate::data::Role;
 use crate::failure::{Exit, Failure};
-use crate::listen::Wanted;
+use crate::listen::{Listeners, Wanted};
+use crate::telemetry::Telemetry;
+
+/// Configuration key of the service port.
+const LISTEN: &str = "orchestrator.listen";
+/// Configuration key of the admin side.
+const ADMIN: &str = "orchestrator.admin";
 
 /// Returns the addresses that it listens on.
 pub(super) fn wanted(config: &Config) -> Vec<Wanted> {
-    vec![
-        Wanted { key: "orchestrator.listen", address: config.orchestrator.listen },
-        Wanted { key: "orchestrator.admin", address: config.orchestrator.admin },
-    ]
+    let own = &config.orchestrator;
+    vec![Wanted { key: LISTEN, address: own.listen }, Wanted { key: ADMIN, address: own.admin }]
 }
 
+/// Returns the URL by which gateways reach it on `listeners`: the configured one, else that of its
+/// address.
+pub(super) fn url(config: &Config, listeners: &Listeners) -> String {
+    let own = &config.orchestrator;
+    let bound = listeners.get(LISTEN).and_then(|listener| listener.local_addr().ok());
+    match own.service_uri.trim_end_matches('/') {
+        "" => url_of(config, bound.unwrap_or(own.listen)),
+        configured => configured.to_owned(),
+    }
+}
+
+fn url_of(config: &Config, address: SocketAddr) -> String {
+    let scheme = if config.orchestrator.cleartext { "http" } else { "https" };
+    format!("{scheme}://{address}")
+}
+
+/// Runs the orchestrator until it is asked to stop.
 pub(crate) fn main(ground: Ground) -> Result<Exit, Failure> {
-    let wanted = wanted(&ground.config);
-    let own = ground.inherited.as_ref().and_then(|it| it.own_orchestrator.clone());
-    let hosts = ground.config.orchestrator.admin_hosts.clone();
-    let drain = ground.config.orchestrator.drain.duration();
-    let mut settled = ground.settle(Role::Orchestrator, &wanted)?;
+    let config = ground.config.clone();
+    let plan = convert::orchestrator(&config, &Search::new(&config));
+    let plan = match plan {
+        Ok(plan) => plan,
+        Err(problems) => return refuse_any(ground.file.as_deref(), &problems).map(|()| Exit::Ok),
+    };
+    let mut settled = ground.settle(Role::Orchestrator, &wanted(&config))?;
+    plan.warnings.iter().for_each(|problem| warn!(problem, "plugin left out"));
+    let url = url(&config, &settled.listeners);
     let listen = settled.addresses();
-    let _http = settled.listener("orchestrator.listen")?;
-    let admin = settled.listener("orchestrator.admin")?;
-    super::runtime()?.block_on(async move {
-        let stop = tokio::sync::watch::channel(false).0;
-        let mut stopped = stop.subscribe();
-        settled
-            .serve(
-                listen,
-                admin,
-                super::Service {
-                    url: String::new(),
-                    admin_hosts: hosts,
-                    routes: axum::Router::new(),
-                    ready: Box::new(|| crate::admin::Readiness {
-                        ready: true,
-                        detail: String::new(),
-                    }),
-                    run: async move {
-                        drop((own, stopped.wait_for(|stop| *stop).await));
-                        Ok(())
-                    },
-                    stop,
-                    drain,
-                },
-            )
-            .await
+    let (service, admin) = (settled.listener(LISTEN)?, settled.listener(ADMIN)?);
+    let built = built_from(&config, plan, url.clone(), settled.folder.path())?;
+    runtime()?.block_on(async move {
+        let (orchestrator, handle) = Orchestrator::build(built, service, Telemetry::sink())
+            .map_err(|error| Failure::from_error(error.class(), &error))?;
+        let stop = watch::Sender::new(false);
+        let mut stopping = stop.subscribe();
+        let run = async move {
+            // A sender that is gone is as good as a wish to stop.
+            orchestrator.run(async move { drop(stopping.wait_for(|stop| *stop).await) }).await;
+            Ok(())
+        };
+        let looking = handle.clone();
+        let service = Service {
+            url,
+            admin_hosts: config.orchestrator.admin_hosts,
+            routes: routes(handle),
+            ready: Box::new(move || readiness(&looking)),
+            run,
+            stop,
+            drain: config.orchestrator.drain.duration(),
+        };
+        settled.serve(listen, admin, service).await
     })
 }
 
-pub(super) fn url(config: &Config, listeners: &crate::listen::Listeners) -> String {
-    let _ = (config, listeners);
-    String::new()
+fn built_from(
+    config: &Config,
+    plan: OrchestratorPlan,
+    url: String,
+    folder: &std::path::Path,
+) -> Result<orchestrator::Config, Failure> {
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::new(Class::Internal, format!("finding this program: {error}")))?;
+    let device = config.orchestrator.device.clone();
+    Ok(orchestrator::Config {
+        name: plan.name,
+        service_uri: url,
+        cleartext: config.orchestrator.cleartext,
+        callers: plan.callers,
+        data_dir: folder.to_owned(),
+        pipelines: plan.pipelines,
+        slots: config.orchestrator.slots,
+        pricer: std::sync::Arc::default(),
+        worker: WorkerConfig { program, device, env: plan.worker_env },
+        encode: plan.encode,
+        decode_threads: DECODE_THREADS,
+        limits: plan.limits,
+    })
+}
+
+fn readiness(handle: &OrchestratorHandle) -> Readiness {
+    let detail = match (handle.ready(), handle.worker()) {
+        (true, _) => "",
+        (false, None) => "its worker is down",
+        (false, Some(_)) => "its worker has loaded no pipeline",
+    };
+    Readiness { ready: detail.is_empty(), detail: detail.to_owned() }
+}
+
+fn routes(handle: OrchestratorHandle) -> Router {
+    Router::new()
+        .route("/v1/sessions", get(sessions))
+        .route("/v1/sessions/{session}", delete(end_session))
+        .with_state(handle)
+}
+
+async fn sessions(State(handle): State<OrchestratorHandle>) -> Json<Value> {
+    let sessions: Vec<Value> = handle
+        .sessions()
+        .into_iter()
+        .map(|row| {
+            json!({
+                "session": row.id.to_string(),
+                "pipeline": row.pipeline,
+                "request": row.request,
+                "manifest_id": row.manifest_id,
+                "price_wei": row.price_wei.to_string(),
+                "age_s": row.age.as_secs_f64(),
+            })
+        })
+        .collect();
+    let (slots_free, slots_total) = handle.slots();
+    let worker = handle.worker().map(|row| {
+        let pipelines: Vec<Value> = row
+            .pipelines
+            .into_iter()
+            .map(|(id, version, digest)| json!({ "id": id, "version": version, "digest": digest }))
+            .collect();
+        json!({
+            "device": row.device,
+            "hardware": row.hardware,
+            "pid": row.pid,
+            "pipelines": pipelines,
+        })
+    });
+    Json(json!({
+        "sessions": sessions,
+        "slots_free": slots_free,
+        "slots_total": slots_total,
+        "worker": worker,
+    }))
+}
+
+async fn end_session(
+    State(handle): State<OrchestratorHandle>,
+    Path(session): Path<String>,
+) -> StatusCode {
+    let number = session.strip_prefix("session-").and_then(|number| number.parse().ok());
+    match number.map(|number| handle.cancel(SessionId(number))) {
+        Some(true) => StatusCode::NO_CONTENT,
+        Some(false) | None => StatusCode::NOT_FOUND,
+    }
 }

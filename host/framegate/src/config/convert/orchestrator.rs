@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 
 use device::SimdLevel;
 use domain::capability::Capability;
-use orchestrator::config::{Callers, PipelineConfig};
+use orchestrator::config::{Callers, PipelineConfig, SessionLimits};
 use plugin::{Manifest, World};
+use worker::message::EncodeSpec;
 
 use super::super::orchestrator::Simd;
-use super::super::{Config, Problem, env};
+use super::super::units::{Size, Time};
+use super::super::{Config, Encoder, Limits, Problem, env};
 use super::{Search, orchestrator_url, within};
 
 /// Most sessions at a time on one device: beyond it a worker's threads are the limit.
@@ -17,6 +19,22 @@ const SLOTS_MAX: u32 = 1024;
 const THREADS_MAX: usize = 1024;
 /// Longest name of an orchestrator in bytes: a wallet's address has 42.
 const NAME_BYTES_MAX: usize = 128;
+/// Worst quality that libx264 knows.
+const QUALITY_MAX: u32 = 51;
+/// Most threads of one encoder: libx264 gains nothing from more at 1080p.
+const ENCODER_THREADS_MAX: u32 = 64;
+/// Most frames between key frames: ten seconds at 60 a second, beyond which a reader gives up.
+const GOP_FRAMES_MAX: u32 = 600;
+/// Longest budget of a frame: a plugin that takes a second is not live.
+const FRAME_BUDGET_MAX: Time = Time::secs(1);
+/// Most frames that a plugin may keep: their memory is limited anyway, this bounds the table.
+const FRAMES_MAX: u32 = 1024;
+/// Most host operations of one call: one that asks for more should have recorded a graph.
+const OPS_MAX: u32 = 4096;
+/// Least memory for pictures: a few of 1080p.
+const SURFACES_MIN: Size = Size(32 << 20);
+/// Most memory for pictures of one session: that of a whole large card.
+const SURFACES_MAX: Size = Size(80 << 30);
 
 /// Everything that an orchestrator is built from and that the file decides.
 #[derive(Debug, Clone)]
@@ -31,6 +49,10 @@ pub(crate) struct OrchestratorPlan {
     pub(crate) pipelines: Vec<PipelineConfig>,
     /// Turns base prices into quotes; none: they are the quotes.
     pub(crate) pricing: Option<Manifest>,
+    /// How pictures are encoded.
+    pub(crate) encode: EncodeSpec,
+    /// Limits of one session.
+    pub(crate) limits: SessionLimits,
     /// Environment of its worker.
     pub(crate) worker_env: Vec<(String, String)>,
     /// What is worth a line at the start, and no reason not to start.
@@ -57,12 +79,46 @@ impl OrchestratorPlan {
             callers: callers(config, problems),
             pipelines,
             pricing,
+            encode: encode(&config.encoder, problems),
+            limits: limits(&config.limits, problems),
             worker_env: vec![
                 (env::THREADS.to_owned(), own.threads.to_string()),
                 (env::SIMD.to_owned(), simd.map_or("auto", SimdLevel::name).to_owned()),
             ],
             warnings,
         }
+    }
+}
+
+/// Checks how pictures are encoded. Whether the encoder is there is known to the worker alone.
+fn encode(set: &Encoder, problems: &mut Vec<Problem>) -> EncodeSpec {
+    within("orchestrator.encoder.quality", set.quality, 0..=QUALITY_MAX, problems);
+    within("orchestrator.encoder.threads", set.threads, 1..=ENCODER_THREADS_MAX, problems);
+    within("orchestrator.encoder.gop_frames", set.gop_frames, 1..=GOP_FRAMES_MAX, problems);
+    if set.codec.is_empty() {
+        problems.push(Problem::new("orchestrator.encoder.codec", "no encoder is named"));
+    }
+    EncodeSpec {
+        codec: set.codec.clone(),
+        preset: set.preset.clone(),
+        quality: set.quality,
+        threads: set.threads,
+        gop_frames_max: set.gop_frames,
+        low_latency: set.low_latency,
+    }
+}
+
+fn limits(set: &Limits, problems: &mut Vec<Problem>) -> SessionLimits {
+    let key = "orchestrator.limits";
+    within(&format!("{key}.frame_budget"), set.frame_budget, Time(1)..=FRAME_BUDGET_MAX, problems);
+    within(&format!("{key}.frames"), set.frames, 1..=FRAMES_MAX, problems);
+    within(&format!("{key}.ops"), set.ops, 1..=OPS_MAX, problems);
+    within(&format!("{key}.surfaces"), set.surfaces, SURFACES_MIN..=SURFACES_MAX, problems);
+    SessionLimits {
+        frame_budget: set.frame_budget.duration(),
+        frames_max: set.frames,
+        ops_max: set.ops,
+        surface_bytes_max: set.surfaces.0,
     }
 }
 

@@ -32,6 +32,9 @@ pub const READER: HeaderName = HeaderName::from_static("framegate-reader");
 pub const WINDOW: HeaderName = HeaderName::from_static("framegate-window");
 /// On a start: PTS (90 kHz, unwrapped) of the last picture that the client was given.
 pub const RESUME_PTS: HeaderName = HeaderName::from_static("framegate-resume-pts");
+/// On a start: the most that one lot may cost, in wei, where the client wants less than the
+/// operator's cap.
+pub const MAX_PRICE: HeaderName = HeaderName::from_static("framegate-max-price");
 /// On a GET: what the reader did not get before this segment, as [`crate::trickle::Missing`]
 /// prints it.
 pub const MISSING: HeaderName = HeaderName::from_static("framegate-missing");

@@ -15,3 +15,4 @@ pub mod serve;
 mod stream;
 pub mod tls;
 pub mod trickle;
+pub mod ts;

@@ -9,6 +9,7 @@
     clippy::all,
     clippy::pedantic,
     clippy::unwrap_used,
+    clippy::allow_attributes_without_reason,
     unreachable_pub,
     reason = "generated code follows its generator"
 )]

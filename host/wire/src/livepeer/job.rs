@@ -75,6 +75,16 @@ impl ParamsError {
 }
 
 impl LiveStart {
+    /// Asks for the pipeline `id` with `params`, an object; everything else is left to the peer.
+    pub fn of(id: impl Into<String>, params: Option<Box<RawValue>>) -> Self {
+        Self { model_id: id.into(), params, ..Self::default() }
+    }
+
+    /// Returns the id of the pipeline; empty means the default.
+    pub fn pipeline(&self) -> &str {
+        &self.model_id
+    }
+
     /// Returns the parameters as the JSON text of an object; `None` when there are none.
     pub fn params_json(&self) -> Result<Option<String>, ParamsError> {
         let Some(raw) = &self.params else { return Ok(None) };

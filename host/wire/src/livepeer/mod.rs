@@ -5,6 +5,7 @@ mod capability;
 mod credential;
 mod job;
 mod price;
+mod quote;
 mod token;
 
 pub use capability::{
@@ -16,4 +17,5 @@ pub use credential::{
 };
 pub use job::{LiveAnswer, LiveStart, ParamsError, absolute};
 pub use price::{price_for, price_to_wire, unit_price};
+pub use quote::{Device, Quote, ask_for_everything, is_capped, start_headers};
 pub use token::{TOKEN_TTL, TokenError, Tokens};

@@ -90,20 +90,29 @@ pub struct ChannelReader {
     name: String,
     next: Ask,
     get: Option<Get>,
+    /// Whether the segment of `get` was handed out.
+    begun: bool,
     missing: Option<Missing>,
 }
 
 impl ChannelReader {
     /// Makes a reader that begins with segment `from`. It holds its place from now on.
     pub fn new(channel: Arc<Channel>, name: &str, from: Ask) -> Self {
-        let mut reader =
-            Self { channel, name: name.to_owned(), next: from, get: None, missing: None };
+        let mut reader = Self {
+            channel,
+            name: name.to_owned(),
+            next: from,
+            get: None,
+            begun: false,
+            missing: None,
+        };
         reader.ask();
         reader
     }
 
     /// Opens the next request; jumps over what is gone, and notes it.
     fn ask(&mut self) {
+        self.begun = false;
         self.get = match self.channel.open(self.next, Some(&self.name)) {
             Err(ReadError::Absent { seq, latest }) => {
                 let oldest = self.channel.read(|state| {
@@ -122,6 +131,9 @@ impl ChannelReader {
     /// Waits for the next segment's first byte, or end; `None` once the channel is closed and
     /// read to its end. What remains of the segment before is given up.
     pub async fn next_segment(&mut self) -> Option<Start> {
+        if self.begun {
+            self.get = None;
+        }
         loop {
             if self.get.is_none() {
                 self.ask();
@@ -132,6 +144,7 @@ impl ChannelReader {
                 Ok(begun) => {
                     let (seq, told) = (get.seq(), get.missing());
                     self.next = Ask::Seq(seq + 1);
+                    self.begun = true;
                     let missing = told.or(self.missing.take());
                     return Some(Start { seq, missing, offset: begun.offset });
                 }

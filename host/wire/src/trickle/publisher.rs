@@ -45,7 +45,7 @@ pub enum PublishError {
         /// The segment's URL.
         url: String,
         /// Why.
-        source: ClientError,
+        source: Box<ClientError>,
     },
     /// The channel is closed or unknown.
     #[error("channel `{url}` is gone")]
@@ -185,7 +185,8 @@ impl Publisher {
         let url = || self.url.clone();
         let request = request.body(Bytes::new()).map_err(|_| PublishError::Url { url: url() })?;
         let answer = self.client.exchange(request).await;
-        let answer = answer.map_err(|source| PublishError::Send { url: url(), source })?;
+        let answer =
+            answer.map_err(|source| PublishError::Send { url: url(), source: source.into() })?;
         match answer.status() {
             status if status.is_success() => Ok(answer),
             StatusCode::NOT_FOUND | StatusCode::GONE => Err(PublishError::Gone { url: url() }),
@@ -269,6 +270,11 @@ impl SegmentPost {
         self.seq
     }
 
+    /// Says whether the request has ended early; the next call tells why, or tries again.
+    pub fn is_broken(&self) -> bool {
+        self.running.answer.is_finished()
+    }
+
     /// Appends bytes; waits while the server is slow.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), PublishError> {
         if self.running.taken.load(Ordering::Acquire) {
@@ -338,9 +344,8 @@ impl SegmentPost {
         let answer = match timeout(ACCEPT_WAIT, &mut self.running.answer).await {
             Err(_) => return Err(PublishError::Stalled { url }),
             Ok(Err(_)) => return Err(PublishError::Stalled { url }),
-            Ok(Ok(answer)) => {
-                answer.map_err(|source| PublishError::Send { url: url.clone(), source })?
-            }
+            Ok(Ok(answer)) => answer
+                .map_err(|source| PublishError::Send { url: url.clone(), source: source.into() })?,
         };
         let channel = self.order.channel.clone();
         match answer.status() {

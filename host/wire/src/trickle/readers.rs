@@ -193,7 +193,7 @@ impl State {
             Ask::Current => latest.saturating_sub(1),
         };
         self.touched_at = now;
-        self.check_reachable(seq)?;
+        self.check_reachable(seq).inspect_err(|_| self.note_gone(seq, name))?;
         let index = self.join(seq, name, now)?;
         let id = self.fresh_id();
         let (offset, chunk) = self.find(seq).map_or((0, 0), |s| (s.start, s.first_chunk));
@@ -204,6 +204,29 @@ impl State {
         let lost_from = reader.lost_from.take().filter(|from| *from < seq);
         let missing = lost_from.map(|from| Missing { from, to: seq - 1 });
         Ok(Opened { reader: reader.id, get: id, seq, missing })
+    }
+
+    /// Notes the loss of a reader whose next segment is not there any more.
+    fn note_gone(&mut self, seq: u64, name: Option<&str>) {
+        let latest = self.next_write;
+        let known = match name {
+            Some(name) => self.readers.iter().position(|r| r.name.as_deref() == Some(name)),
+            None => self.unnamed_before(seq),
+        };
+        let Some(reader) = known.map(|index| &mut self.readers[index]) else { return };
+        if self.closed_at.is_some()
+            || seq >= latest
+            || reader.next != seq
+            || !reader.gets.is_empty()
+        {
+            return;
+        }
+        if reader.lost_from.is_none() {
+            reader.lost_from = Some(seq);
+            self.counters.gaps += 1;
+        }
+        // It will ask where it is told to.
+        reader.next = latest;
     }
 
     /// Says whether segment `seq` is there or can come.

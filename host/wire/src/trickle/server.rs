@@ -161,25 +161,36 @@ fn absent(seq: u64, latest: u64) -> Answer {
 fn create(store: &Store, name: &str, headers: &HeaderMap) -> Answer {
     let Some(options) = &store.limits().create_by_post else { return unknown() };
     let content_type = headers.get(header::EXPECT_CONTENT).and_then(|value| value.to_str().ok());
-    create_as(store, name, options, content_type)
-        .map_or_else(|answer| answer, |_| empty(StatusCode::OK))
+    match create_as(store, name, options, content_type) {
+        Ok(_) => empty(StatusCode::OK),
+        Err(error) => not_created(&error),
+    }
 }
 
+/// Creates a channel, or finds the one there is.
 fn create_as(
     store: &Store,
     name: &str,
     options: &Options,
     content_type: Option<&str>,
-) -> Result<Arc<Channel>, Answer> {
+) -> Result<Arc<Channel>, StoreError> {
     let mut options = options.clone();
     if let Some(content_type) = content_type {
         content_type.clone_into(&mut options.content_type);
     }
     store.create(name, options).or_else(|error| match error {
-        StoreError::Exists { .. } => store.get(name).ok_or_else(unknown),
-        StoreError::BadName { .. } => Err(text(StatusCode::BAD_REQUEST, error.to_string())),
-        StoreError::Full { .. } => Err(text(StatusCode::SERVICE_UNAVAILABLE, error.to_string())),
+        StoreError::Exists { .. } => store.get(name).ok_or(error),
+        StoreError::BadName { .. } | StoreError::Full { .. } => Err(error),
     })
+}
+
+fn not_created(error: &StoreError) -> Answer {
+    match error {
+        // Closed and forgotten between two looks.
+        StoreError::Exists { .. } => unknown(),
+        StoreError::BadName { .. } => text(StatusCode::BAD_REQUEST, error.to_string()),
+        StoreError::Full { .. } => text(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+    }
 }
 
 fn delete(store: &Store, name: &str) -> Answer {
@@ -287,7 +298,7 @@ where
             let content_type = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
             match create_as(store, name, options, content_type) {
                 Ok(channel) => channel,
-                Err(answer) => return hang_up(answer),
+                Err(error) => return hang_up(not_created(&error)),
             }
         }
     };

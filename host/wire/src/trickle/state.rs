@@ -309,7 +309,8 @@ impl State {
             }
             let length = oldest.chunks.front().map_or(0, Bytes::len);
             let end = oldest.start + length as u64;
-            if !passed && !(oldest.seq == low.seq && end <= low.offset) {
+            let taken = passed || (oldest.seq == low.seq && end <= low.offset);
+            if !taken {
                 break;
             }
             oldest.chunks.pop_front();

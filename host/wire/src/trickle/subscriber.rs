@@ -43,7 +43,7 @@ pub enum SubscribeError {
         /// The segment's URL.
         url: String,
         /// Why.
-        source: ClientError,
+        source: Box<ClientError>,
     },
     /// The channel is unknown: it was closed a while ago, or never was.
     #[error("channel `{url}` is gone")]
@@ -185,7 +185,8 @@ impl Subscriber {
                     self.reopen().await?;
                 }
                 Ok(Some(Err(error))) => {
-                    let source = ClientError::Broken { peer: url.clone(), source: error.into() };
+                    let source =
+                        Box::new(ClientError::Broken { peer: url.clone(), source: error.into() });
                     return Err(SubscribeError::Send { url, source });
                 }
             }
@@ -271,7 +272,7 @@ impl Subscriber {
                     }
                     Err(error) => error,
                 },
-                Err(source) => SubscribeError::Send { url: url.clone(), source },
+                Err(source) => SubscribeError::Send { url: url.clone(), source: source.into() },
             };
             if tries == TRIES || matches!(error.class(), Class::Denied | Class::Invalid) {
                 return Err(error);

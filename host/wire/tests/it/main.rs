@@ -1,0 +1,10 @@
+//! The protocols over real loopback sockets, each edge case that a peer or a user met as a claim.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod grpc;
+mod relay;
+mod rig;
+mod tls;
+mod trickle;
+mod ts;

@@ -49,8 +49,8 @@ struct Unfinished {
 }
 
 impl Muxer {
-    /// Opens a muxer that hands its bytes to `sink`, those of MPEG-TS with each packet. `tracks[n]` is written by
-    /// `write(n, …)`. Fails if the container cannot carry a track, or `sink` fails.
+    /// Opens a muxer that hands its bytes to `sink`, those of MPEG-TS with each packet.
+    /// `tracks[n]` is written by `write(n, …)`. Fails if the container cannot carry a track, or `sink` fails.
     pub fn open(
         sink: Box<dyn Write + Send>,
         container: Container,

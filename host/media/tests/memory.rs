@@ -52,8 +52,8 @@ fn pass(bytes: &[u8]) -> u64 {
 fn memory_is_flat_over_many_frames_and_many_openings() {
     let dir = tempfile::tempdir().unwrap();
     let clip = dir.path().join("clip.ts");
-    let args = "-v error -nostdin -f lavfi -i testsrc2=size=640x360:rate=30:duration=2 -c:v libx264 \
-                -preset ultrafast -bf 2";
+    let args = "-v error -nostdin -f lavfi -i testsrc2=size=640x360:rate=30:duration=2 -c:v \
+                libx264 -preset ultrafast -bf 2";
     let made = Command::new("ffmpeg").args(args.split_whitespace()).arg(&clip).status().unwrap();
     assert!(made.success());
     let bytes = fs::read(&clip).unwrap();

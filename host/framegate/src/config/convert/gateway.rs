@@ -1,25 +1,52 @@
 //! `[gateway]` as the role takes it.
 
 use domain::capability::Capability;
+use gateway::config::{DiscoveryConfig, Limits, OnFault, OrchestratorConfig};
 use plugin::{Manifest, World};
+use wire::allow::AllowedHosts;
 
-use super::super::units::Time;
-use super::super::{Config, Problem};
-use super::{Search, orchestrator_url, within};
+use super::super::gateway::OnFault as Fallback;
+use super::super::units::{Size, Time};
+use super::super::{Config, Discovery, GatewayLimits, Problem};
+use super::{Search, json_document, orchestrator_url, within};
 
 /// Most orchestrators that one gateway asks: each costs a connection and a call an interval.
 const ORCHESTRATORS_MAX: usize = 1000;
-/// Shortest time between two questions to an orchestrator: what a call to the far side of the
-/// world takes.
+/// Shortest time between two questions to an orchestrator, and for an answer: what a call to the
+/// far side of the world takes.
 const INTERVAL_MIN: Time = Time(100);
 /// Longest: beyond it an offering says nothing about the present.
 const INTERVAL_MAX: Time = Time::secs(3600);
+/// Longest time for an answer: a client's own patience.
+const ANSWER_MAX: Time = Time::secs(60);
+/// Most jobs at once: four channels each, and a process has a million descriptors at best.
+const JOBS_MAX: usize = 100_000;
+/// Least and most bytes of a start: some parameters, and what no document of them needs.
+const BODY: std::ops::RangeInclusive<Size> = Size(1 << 10)..=Size(64 << 20);
+/// Least and most bytes of a segment: a second of sound, an hour of video in one.
+const SEGMENT: std::ops::RangeInclusive<Size> = Size(64 << 10)..=Size(64 << 30);
+/// Least and most bytes held for a job: a few messages, and what no machine has for many jobs.
+const BUFFERED: std::ops::RangeInclusive<Size> = Size(256 << 10)..=Size(4 << 30);
 
 /// Everything that a gateway is built from and that the file decides.
 #[derive(Debug, Clone)]
 pub(crate) struct GatewayPlan {
+    /// The orchestrators that the file names.
+    pub(crate) orchestrators: Vec<OrchestratorConfig>,
+    /// How they are asked.
+    pub(crate) discovery: DiscoveryConfig,
+    /// Pipeline of a job that names none.
+    pub(crate) default_pipeline: Option<String>,
     /// Selects orchestrators; none: the native rule.
     pub(crate) selection: Option<Manifest>,
+    /// What happens when it faults.
+    pub(crate) on_fault: OnFault,
+    /// Hosts that URLs given by others may name.
+    pub(crate) allowed_hosts: AllowedHosts,
+    /// What URLs given to clients begin with.
+    pub(crate) public_url: Option<String>,
+    /// Limits at the front door.
+    pub(crate) limits: Limits,
 }
 
 impl GatewayPlan {
@@ -35,13 +62,67 @@ impl GatewayPlan {
         {
             problems.push(Problem::new("gateway.default_pipeline", error.to_string()));
         }
-        let interval = config.discovery.interval;
-        within("gateway.discovery.interval", interval, INTERVAL_MIN..=INTERVAL_MAX, problems);
         let selection = if own.selection.is_empty() {
             None
         } else {
             search.find("gateway.selection", &own.selection, World::SelectionPolicy, problems)
         };
-        Self { selection }
+        json_document("gateway.selection_config", &own.selection_config, problems);
+        Self {
+            orchestrators: own.orchestrators.iter().map(OrchestratorConfig::at).collect(),
+            discovery: discovery(&config.discovery, problems),
+            default_pipeline: filled(&own.default_pipeline),
+            selection,
+            on_fault: match own.selection_on_fault {
+                Fallback::Native => OnFault::Native,
+                Fallback::Refuse => OnFault::Refuse,
+            },
+            allowed_hosts: AllowedHosts::new(&own.allowed_hosts),
+            public_url: public_url(&own.public_url, problems),
+            limits: limits(&config.gateway_limits, problems),
+        }
     }
+}
+
+fn filled(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn discovery(set: &Discovery, problems: &mut Vec<Problem>) -> DiscoveryConfig {
+    let key = "gateway.discovery";
+    within(&format!("{key}.interval"), set.interval, INTERVAL_MIN..=INTERVAL_MAX, problems);
+    within(&format!("{key}.window"), set.window, Time(1)..=ANSWER_MAX, problems);
+    within(&format!("{key}.timeout"), set.timeout, INTERVAL_MIN..=ANSWER_MAX, problems);
+    DiscoveryConfig {
+        interval: set.interval.duration(),
+        window: set.window.duration(),
+        hard_stop: set.timeout.duration(),
+    }
+}
+
+fn limits(set: &GatewayLimits, problems: &mut Vec<Problem>) -> Limits {
+    let key = "gateway.limits";
+    within(&format!("{key}.jobs"), set.jobs, 1..=JOBS_MAX, problems);
+    within(&format!("{key}.jobs_per_client"), set.jobs_per_client, 1..=JOBS_MAX, problems);
+    within(&format!("{key}.body"), set.body, BODY, problems);
+    within(&format!("{key}.segment"), set.segment, SEGMENT, problems);
+    within(&format!("{key}.buffered"), set.buffered, BUFFERED, problems);
+    // In their bounds these fit the machine's word; out of them the plan is thrown away.
+    let bytes = |size: Size| usize::try_from(size.0).unwrap_or(usize::MAX);
+    Limits {
+        jobs_max: set.jobs,
+        jobs_per_client_max: set.jobs_per_client,
+        segment_bytes_max: set.segment.0,
+        body_bytes_max: bytes(set.body),
+        buffered_bytes_max: bytes(set.buffered),
+    }
+}
+
+fn public_url(text: &str, problems: &mut Vec<Problem>) -> Option<String> {
+    let good = |url: url::Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+    if !text.is_empty() && !url::Url::parse(text).is_ok_and(good) {
+        let problem = Problem::new("gateway.public_url", format!("`{text}` is no HTTP URL"));
+        problems.push(problem.hint("such as `https://gateway.example`"));
+    }
+    filled(text.trim_end_matches('/'))
 }

@@ -13,6 +13,9 @@ pub(crate) use gateway::GatewayPlan;
 pub(crate) use orchestrator::OrchestratorPlan;
 pub(crate) use plugins::Search;
 
+use worker::message::EncodeSpec;
+
+use super::orchestrator::Encoder;
 use super::{Config, Problem};
 use crate::data::Role;
 use crate::telemetry;
@@ -20,6 +23,11 @@ use crate::telemetry;
 /// Threads of one session's decoder: with one it hands out each picture at once, and 720p H.264 is
 /// decoded ten times faster than it plays.
 pub(crate) const DECODE_THREADS: u32 = 1;
+
+/// Returns how pictures are encoded unless the file says otherwise.
+pub(crate) fn encode() -> EncodeSpec {
+    orchestrator::encode(&Encoder::default(), &mut Vec::new())
+}
 
 /// Checks what the gateway asks for and returns what it is built from.
 pub(crate) fn gateway(config: &Config, search: &Search) -> Result<GatewayPlan, Vec<Problem>> {
@@ -36,6 +44,11 @@ pub(crate) fn orchestrator(
     let mut problems = common(config, &[Role::Orchestrator]);
     let plan = OrchestratorPlan::new(config, search, &mut problems);
     finish(plan, problems)
+}
+
+/// Returns the name of the orchestrator that runs from the same file.
+pub(crate) fn own_name(config: &Config) -> String {
+    orchestrator::name(&config.orchestrator.name, &mut Vec::new())
 }
 
 /// Checks everything that both roles and their being together ask for.
@@ -96,6 +109,15 @@ fn within<T: PartialOrd + std::fmt::Display>(
     if !bounds.contains(&value) {
         let (least, most) = (bounds.start(), bounds.end());
         problems.push(Problem::new(key, format!("{value} is not within {least} and {most}")));
+    }
+}
+
+/// Checks a document for a plugin: JSON, or nothing. What it may say is the plugin's to know.
+fn json_document(key: &str, text: &str, problems: &mut Vec<Problem>) {
+    if !text.is_empty()
+        && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text)
+    {
+        problems.push(Problem::new(key, format!("it is no JSON: {error}")));
     }
 }
 

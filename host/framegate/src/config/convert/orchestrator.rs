@@ -1,6 +1,6 @@
 //! `[orchestrator]` as the role takes it.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use device::SimdLevel;
 use domain::capability::Capability;
@@ -11,7 +11,7 @@ use worker::message::EncodeSpec;
 use super::super::orchestrator::Simd;
 use super::super::units::{Size, Time};
 use super::super::{Config, Encoder, Limits, Problem, env};
-use super::{Search, orchestrator_url, within};
+use super::{Search, json_document, orchestrator_url, within};
 
 /// Most sessions at a time on one device: beyond it a worker's threads are the limit.
 const SLOTS_MAX: u32 = 1024;
@@ -66,6 +66,7 @@ impl OrchestratorPlan {
         within("orchestrator.threads", own.threads, 0..=THREADS_MAX, problems);
         check_device(&own.device, problems);
         let simd = check_simd(own.simd, problems);
+        json_document("orchestrator.pricing_config", &own.pricing_config, problems);
         let mut warnings = Vec::new();
         let pipelines = pipelines(config, search, problems, &mut warnings);
         let pricing = if own.pricing.is_empty() {
@@ -91,7 +92,7 @@ impl OrchestratorPlan {
 }
 
 /// Checks how pictures are encoded. Whether the encoder is there is known to the worker alone.
-fn encode(set: &Encoder, problems: &mut Vec<Problem>) -> EncodeSpec {
+pub(super) fn encode(set: &Encoder, problems: &mut Vec<Problem>) -> EncodeSpec {
     within("orchestrator.encoder.quality", set.quality, 0..=QUALITY_MAX, problems);
     within("orchestrator.encoder.threads", set.threads, 1..=ENCODER_THREADS_MAX, problems);
     within("orchestrator.encoder.gop_frames", set.gop_frames, 1..=GOP_FRAMES_MAX, problems);
@@ -122,7 +123,8 @@ fn limits(set: &Limits, problems: &mut Vec<Problem>) -> SessionLimits {
     }
 }
 
-fn name(configured: &str, problems: &mut Vec<Problem>) -> String {
+/// Returns the name of this machine's orchestrator.
+pub(super) fn name(configured: &str, problems: &mut Vec<Problem>) -> String {
     let name = if configured.is_empty() {
         let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         name.trim().to_owned()
@@ -170,7 +172,8 @@ fn callers(config: &Config, problems: &mut Vec<Problem>) -> Callers {
     if !set.secret.0.is_empty() {
         Callers::Secret(set.secret.0.clone())
     } else if !set.addresses.is_empty() {
-        Callers::Addresses(set.addresses.clone())
+        let here = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        Callers::Addresses(set.addresses.iter().copied().chain(here).collect())
     } else {
         Callers::Any
     }

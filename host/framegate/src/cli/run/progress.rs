@@ -19,14 +19,15 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Begins with nothing done. `frames_expected` 0 shows a count without an end.
-    pub(super) fn new(frames_expected: u64) -> Self {
+    /// Begins with nothing done. Without `frames_expected` it shows a count without an end.
+    pub(super) fn new(frames_expected: Option<u64>) -> Self {
         // indicatif draws on standard error, and only where that is a terminal.
-        let bar = if frames_expected > 0 {
-            ProgressBar::new(frames_expected)
-                .with_style(style("{bar:40} {pos}/{len} pictures {per_sec} {eta}"))
-        } else {
-            ProgressBar::new_spinner().with_style(style("{spinner} {pos} pictures {per_sec}"))
+        let bar = match frames_expected {
+            Some(frames) => ProgressBar::new(frames)
+                .with_style(style("{bar:40} {pos}/{len} pictures {per_sec} {eta}")),
+            None => {
+                ProgressBar::new_spinner().with_style(style("{spinner} {pos} pictures {per_sec}"))
+            }
         };
         bar.enable_steady_tick(DRAW_EVERY);
         Self { bar, steps: AtomicU64::new(0) }

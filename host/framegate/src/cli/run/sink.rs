@@ -1,190 +1,91 @@
-//! The result on its way back: MPEG-TS taken apart and written as the file asked for.
+//! The result on its way back, into the file asked for.
 //!
-//! Decides when enough is known to begin the file. Decodes nothing, and does not know where the
-//! bytes come from.
+//! Decides when the file may be finished: only [`Arrived::End`] ends what arrives, and that is said
+//! only of a job that ended well. Does not know where the bytes come from.
 //!
-//! **Invariant:** the file gets its name only after [`Verdict::Keep`]; in every other case nothing
-//! is left.
+//! **Invariant:** a result that is not ended leaves no file.
 
 use std::io::{self, Read};
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::mpsc as threads;
+use std::path::Path;
 
 use bytes::{Buf, Bytes};
 use domain::{Class, chain};
-use media::{Container, Demuxer, Kind, Muxer, OutputFile, Packet, Rational, Track};
+use media::{Plan, ReadError, Rejoin, RejoinError, Rejoined};
 use tokio::sync::mpsc;
 
 use super::progress::Progress;
-use super::source::Facts;
 use crate::failure::Failure;
 
 /// Pieces of the result that may wait for the disk; they are at most 64 KiB each.
 pub(super) const PIECES_MAX: usize = 16;
-/// Bytes of packets held while the sound has not begun: a minute of pictures at 8 Mbit/s.
-const HELD_BYTES_MAX: usize = 64 << 20;
+/// Names of the container that results are written in.
+const EXTENSIONS: [&str; 3] = ["mp4", "m4v", "mov"];
 
-/// Part of the result as it arrives. A channel that ends without [`Arrived::End`] was lost.
+/// Part of the result as it arrives. A channel that closes without [`Arrived::End`] was given up.
 #[derive(Debug)]
 pub(super) enum Arrived {
     /// Bytes of MPEG-TS.
     Data(Bytes),
-    /// The last byte has come.
+    /// The last byte has come, and the job ended well.
     End,
 }
 
-/// What is to become of the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// It gets its name.
-    Keep,
-    /// It goes.
-    Drop,
+/// Why there is no result.
+pub(super) enum Stopped {
+    /// Whoever sent it gave it up, and knows why.
+    GivenUp,
+    /// It cannot be taken apart or written.
+    Failed(Failure),
 }
 
 /// A file that the result is written to.
 pub(super) struct Target {
-    file: OutputFile,
-    container: Container,
-    path: PathBuf,
+    file: Rejoin,
 }
 
 impl Target {
     /// Takes the place of the file. Fails as a matter of usage if the folder is missing or takes no
-    /// file, or if the name is that of no container.
-    pub(super) fn create(path: PathBuf) -> Result<Self, Failure> {
-        let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
-        let container = match extension.to_str() {
-            Some("mp4" | "m4v" | "mov") => Container::Mp4,
-            Some("ts") => Container::MpegTs,
-            _ => {
-                let text = format!("output `{}` names no container", path.display());
-                return Err(Failure::usage(text).hint("write a name that ends in `.mp4` or `.ts`"));
-            }
-        };
-        let file = OutputFile::create(&path)
-            .map_err(|error| Failure::usage(format!("output: {}", chain(&error))))?;
-        Ok(Self { file, container, path })
+    /// file, or if its name is of another container.
+    pub(super) fn create(path: &Path, plan: Plan) -> Result<Self, Failure> {
+        check_name(path)?;
+        let file = Rejoin::create(path, plan).map_err(|error| {
+            Failure::usage(format!("output `{}`: {}", path.display(), chain(&error)))
+        })?;
+        Ok(Self { file })
     }
 
-    /// Writes what arrives, says through `written` how many pictures came, and does with the file
-    /// what `verdict` says. Blocks as the two channels do.
+    /// Writes what arrives until it ends or is given up. Blocks as the sender does.
     pub(super) fn write(
         self,
         arriving: mpsc::Receiver<Arrived>,
-        facts: &Facts,
-        progress: &Arc<Progress>,
-        written: impl FnOnce(Result<u64, Failure>),
-        verdict: &threads::Receiver<Verdict>,
-    ) -> Result<(), Failure> {
-        let path = self.path.clone();
-        let (muxer, frames) = match self.collect(arriving, facts, progress) {
-            Ok((muxer, frames)) => (muxer, Ok(frames)),
-            Err(failure) => return Ok(written(Err(failure))),
-        };
-        written(frames);
-        match verdict.recv() {
-            Ok(Verdict::Keep) => muxer.finish().map_err(|error| {
-                Failure::usage(format!("output `{}`: {}", path.display(), chain(&error)))
-            }),
-            Ok(Verdict::Drop) | Err(threads::RecvError) => Ok(()),
-        }
-    }
-
-    fn collect(
-        self,
-        arriving: mpsc::Receiver<Arrived>,
-        facts: &Facts,
-        progress: &Arc<Progress>,
-    ) -> Result<(Muxer, u64), Failure> {
+        progress: &Progress,
+    ) -> Result<Rejoined, Stopped> {
         let reader = ArrivedReader { arriving, rest: Bytes::new(), ended: false };
-        let mut demuxer =
-            Demuxer::open(Box::new(reader), Container::MpegTs).map_err(|error| broken(&error))?;
-        let mut held = Held::default();
-        let chosen = loop {
-            if let Some(chosen) = Chosen::of(&demuxer, facts.has_audio) {
-                break chosen;
-            }
-            match demuxer.next_packet().map_err(|error| broken(&error))? {
-                Some(packet) => held.take(packet)?,
-                None => return Err(no_sound("the result ended")),
-            }
-        };
-        let mut muxer =
-            self.file.muxer(self.container, &chosen.tracks()).map_err(|error| broken(&error))?;
-        muxer.delay(-facts.delay, Rational::MPEG_TS);
         let mut frames = 0;
-        let mut packets = held.packets.into_iter();
-        loop {
-            let packet = match packets.next() {
-                Some(packet) => packet,
-                None => match demuxer.next_packet().map_err(|error| broken(&error))? {
-                    Some(packet) => packet,
-                    None => return Ok((muxer, frames)),
-                },
-            };
-            let Some((track, pictures)) = chosen.place(&packet) else { continue };
-            muxer.write(track, &packet).map_err(|error| broken(&error))?;
-            frames += pictures;
-            progress.received(pictures);
-        }
+        let mut count = |done: &Rejoined| {
+            progress.received(done.frames - frames);
+            frames = done.frames;
+        };
+        self.file.run(Box::new(reader), &mut count).map_err(|error| match &error {
+            // The reader fails only where what arrives was given up.
+            RejoinError::Read(ReadError::Source(_))
+            | RejoinError::Open(media::OpenError::Source(_)) => Stopped::GivenUp,
+            RejoinError::Open(_) | RejoinError::Read(_) => {
+                Stopped::Failed(Failure::from_error(Class::Unavailable, &error))
+            }
+            RejoinError::Mux(_) => Stopped::Failed(Failure::from_error(Class::Internal, &error)),
+        })
     }
 }
 
-/// Packets that came before the file could begin.
-#[derive(Default)]
-struct Held {
-    packets: Vec<Packet>,
-    bytes: usize,
-}
-
-impl Held {
-    fn take(&mut self, packet: Packet) -> Result<(), Failure> {
-        self.bytes += packet.data().len();
-        self.packets.push(packet);
-        if self.bytes > HELD_BYTES_MAX {
-            return Err(no_sound(&format!("{HELD_BYTES_MAX} bytes of pictures came")));
-        }
-        Ok(())
+/// Checks that the name is one of an MP4 file. Needs no input, so that it is told first.
+pub(super) fn check_name(path: &Path) -> Result<(), Failure> {
+    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+    if EXTENSIONS.iter().any(|known| *known == extension) {
+        return Ok(());
     }
-}
-
-/// The tracks that are written.
-struct Chosen {
-    video: Track,
-    audio: Option<Track>,
-}
-
-impl Chosen {
-    /// Picks them once the container's header can be written; nothing before that.
-    fn of(demuxer: &Demuxer, wants_audio: bool) -> Option<Self> {
-        let video = demuxer.video().filter(|track| track.size.is_some())?.clone();
-        let mut audible = demuxer.tracks().iter().filter(|track| track.kind == Kind::Audio);
-        let audio = audible.find(|track| track.sample_rate() > 0).cloned();
-        (audio.is_some() || !wants_audio).then_some(Self { video, audio })
-    }
-
-    fn tracks(&self) -> Vec<&Track> {
-        [Some(&self.video), self.audio.as_ref()].into_iter().flatten().collect()
-    }
-
-    /// Returns the output track of a packet and how many pictures it is.
-    fn place(&self, packet: &Packet) -> Option<(usize, u64)> {
-        if packet.track() == self.video.index {
-            return Some((0, 1));
-        }
-        let audio = self.audio.as_ref()?;
-        (packet.track() == audio.index).then_some((1, 0))
-    }
-}
-
-fn broken(error: &(dyn std::error::Error + 'static)) -> Failure {
-    Failure::new(Class::Unavailable, format!("receiving the result: {}", chain(error)))
-}
-
-fn no_sound(when: &str) -> Failure {
-    Failure::new(Class::Unavailable, format!("{when} before its sound began"))
+    let text = format!("output `{}` is no name of an MP4 file", path.display());
+    Err(Failure::usage(text).hint("write a name that ends in `.mp4`"))
 }
 
 /// Reads what arrives as one run of bytes.

@@ -261,7 +261,7 @@ impl Stage<'_> {
             width,
             height,
             format: format.name().to_owned(),
-            frame_rate_milli: rate.map_or(0, |rate| milli(rate)),
+            frame_rate_milli: rate.map_or(0, milli),
             deterministic: self.spec.deterministic,
             max_frames: self.spec.frames_max,
             max_ops: self.spec.ops_max,

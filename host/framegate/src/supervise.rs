@@ -142,14 +142,22 @@ async fn wanted(stop: &mut watch::Receiver<u32>) {
     drop(stop.wait_for(|times| *times > 0).await);
 }
 
-/// Returns the failure of a first start that no restart can mend: the role has said why.
+/// Returns the failure of a first start that no restart can mend: its configuration or a plugin
+/// forbids it, and the role has said why.
 fn refused(role: Role, outcome: &io::Result<ExitStatus>) -> Option<Failure> {
-    match outcome {
-        Ok(status) if status.code() == Some(Exit::Usage as i32) => {
-            Some(Failure::usage(format!("the {role} refused its configuration")))
+    let code = match outcome {
+        Ok(status) => status.code(),
+        Err(error) => {
+            let message = format!("starting the {role}: {error}");
+            return Some(Failure::new(Class::Internal, message));
         }
-        Ok(_) => None,
-        Err(error) => Some(Failure::new(Class::Internal, format!("starting the {role}: {error}"))),
+    };
+    if code == Some(Exit::Usage as i32) {
+        Some(Failure::usage(format!("the {role} refused its configuration")))
+    } else if code == Some(Exit::Fault as i32) {
+        Some(Failure::new(Class::PluginFault, format!("a plugin of the {role} faulted")))
+    } else {
+        None
     }
 }
 

@@ -21,7 +21,6 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router, middleware};
-use domain::Class;
 use tokio::net::UnixListener;
 use tokio::task::JoinSet;
 
@@ -49,11 +48,6 @@ pub(crate) struct AdminError {
 impl AdminError {
     fn new(attempt: &'static str, path: PathBuf) -> impl FnOnce(io::Error) -> Self {
         move |source| Self { attempt, path, source }
-    }
-
-    /// Returns who has to act: the operator, whose folder it is.
-    pub(crate) const fn class(&self) -> Class {
-        Class::Invalid
     }
 }
 

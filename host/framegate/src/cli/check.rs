@@ -9,7 +9,7 @@ use crate::config::convert::{self, Search};
 use crate::config::{Config, Problem};
 use crate::data::DataDir;
 use crate::failure::{Exit, Failure};
-use crate::{out, role};
+use crate::{config, out, role};
 
 /// What is checked.
 #[derive(Debug, clap::Args)]
@@ -17,6 +17,9 @@ pub(crate) struct Args {
     /// Configuration file; without it the defaults are checked
     #[arg(short, long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+    /// Print every key with its explanation and its default, and check nothing
+    #[arg(long, conflicts_with = "config")]
+    defaults: bool,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -30,6 +33,9 @@ struct Report {
 }
 
 pub(super) fn main(args: &Args, common: &Common) -> Result<Exit, Failure> {
+    if args.defaults {
+        return out::line(config::defaults().trim_end()).map(|()| Exit::Ok);
+    }
     let file = args.config.as_deref();
     let (config, mut problems) =
         Config::load(file).map_err(|error| role::unreadable(file, &error))?;

@@ -3,7 +3,10 @@
 use std::fmt::Write;
 
 use super::section::Section;
-use super::{Callers, Discovery, Encoder, Gateway, Limits, Log, Orchestrator, Pipeline, Plugins};
+use super::{
+    Callers, Discovery, Encoder, Gateway, GatewayLimits, Limits, Log, Orchestrator, Pipeline,
+    Plugins,
+};
 
 /// Returns the text of `default.toml`. Keys stand as comments, so that a copy of it changes
 /// nothing, and keeps changing nothing when a default does.
@@ -13,6 +16,7 @@ pub(crate) fn text() -> String {
     );
     table::<Gateway>("gateway", &mut text);
     table::<Discovery>("gateway.discovery", &mut text);
+    table::<GatewayLimits>("gateway.limits", &mut text);
     table::<Orchestrator>("orchestrator", &mut text);
     table::<Callers>("orchestrator.callers", &mut text);
     table::<Encoder>("orchestrator.encoder", &mut text);

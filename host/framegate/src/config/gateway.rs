@@ -1,9 +1,17 @@
 //! `[gateway]`: the front door.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use gateway::config::{
+    BODY_BYTES_MAX, BUFFERED_BYTES_MAX, DISCOVERY_INTERVAL, DISCOVERY_MAX, DISCOVERY_WINDOW,
+    JOBS_MAX, JOBS_PER_CLIENT_MAX,
+};
+use serde::{Deserialize, Serialize};
+use wire::trickle::SEGMENT_BYTES_MAX;
 
 use super::section::section;
-use super::units::Time;
+use super::units::{Size, Time};
 
 /// Port for applications, as go-livepeer ships it.
 const HTTP_PORT: u16 = 9935;
@@ -12,6 +20,16 @@ const ADMIN_PORT: u16 = 5935;
 /// Cap on a price unless configured, in wei a lot: twice the shipped price, so that its load
 /// surcharge fits.
 const PRICE_CAP_WEI: u64 = 2 * super::orchestrator::PRICE_WEI;
+
+/// What happens to a job for which the selection policy faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OnFault {
+    /// The native rule selects.
+    Native,
+    /// The job is refused.
+    Refuse,
+}
 
 section! {
     /// The gateway: takes jobs from applications, prices, selects and relays them.
@@ -25,6 +43,9 @@ section! {
         /// URLs of the orchestrators that may be given work, such as `"https://host:8935"`. With
         /// `framegate up` the own one is added.
         orchestrators: Vec<String> = Vec::new();
+        /// What URLs given to clients begin with, such as `"https://gateway.example"`. Empty:
+        /// `http://` and the host that the client asked for.
+        public_url: String = String::new();
         /// Pipeline of a job that names none. Empty: such a job is refused.
         default_pipeline: String = String::new();
         /// Most that a lot (1,000,000 `lv2v-pixel-second`) may cost, in wei, unless a job says
@@ -32,6 +53,11 @@ section! {
         max_price_wei: u64 = PRICE_CAP_WEI;
         /// Plugin that selects orchestrators. Empty: the native rule.
         selection: String = "choose-orchestrator".to_owned();
+        /// JSON document for that plugin. Empty: its defaults.
+        selection_config: String = String::new();
+        /// What happens to a job for which it faults: `"native"`, the native rule selects, or
+        /// `"refuse"`.
+        selection_on_fault: OnFault = OnFault::Native;
         /// Hosts that URLs given by a client may name: `"media.example"`, `"*.example.org"` or
         /// `"*"`. Only a full name opens an address inside this network.
         allowed_hosts: Vec<String> = Vec::new();
@@ -44,6 +70,31 @@ section! {
     /// How the gateway learns what orchestrators offer.
     Discovery {
         /// Time between two questions to each orchestrator.
-        interval: Time = Time::secs(5);
+        interval: Time = millis(DISCOVERY_INTERVAL);
+        /// Time that a job waits for answers when none are known.
+        window: Time = millis(DISCOVERY_WINDOW);
+        /// Time after which a question is given up.
+        timeout: Time = millis(DISCOVERY_MAX);
     }
+}
+
+section! {
+    /// Limits at the front door.
+    GatewayLimits {
+        /// Jobs at once.
+        jobs: usize = JOBS_MAX;
+        /// Jobs at once of one client address.
+        jobs_per_client: usize = JOBS_PER_CLIENT_MAX;
+        /// Greatest body of a request that starts a job.
+        body: Size = Size(BODY_BYTES_MAX as u64);
+        /// Greatest segment. Segments are passed on as they come, never held whole.
+        segment: Size = Size(SEGMENT_BYTES_MAX);
+        /// Media held for one job, half for each direction.
+        buffered: Size = Size(BUFFERED_BYTES_MAX as u64);
+    }
+}
+
+/// Turns a time of the role into the file's; all of them are whole milliseconds.
+const fn millis(time: Duration) -> Time {
+    Time(time.as_millis() as u64)
 }

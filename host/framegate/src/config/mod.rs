@@ -25,7 +25,8 @@ use serde::Serialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-pub(crate) use gateway::{Discovery, Gateway};
+pub(crate) use default_file::text as defaults;
+pub(crate) use gateway::{Discovery, Gateway, GatewayLimits};
 pub(crate) use log::Log;
 pub(crate) use orchestrator::{Callers, Encoder, Limits, Orchestrator, Pipeline};
 pub(crate) use plugins::Plugins;
@@ -37,9 +38,10 @@ const BYTES_MAX: u64 = 1024 * 1024;
 /// Most pipelines that one orchestrator offers: what a client's table still shows.
 const PIPELINES_MAX: usize = 256;
 /// Tables of the file, outer before inner.
-const TABLES: [&str; 9] = [
+const TABLES: [&str; 10] = [
     "gateway",
     "gateway.discovery",
+    "gateway.limits",
     "orchestrator",
     "orchestrator.callers",
     "orchestrator.encoder",
@@ -56,6 +58,8 @@ pub(crate) struct Config {
     pub(crate) gateway: Gateway,
     /// `[gateway.discovery]`
     pub(crate) discovery: Discovery,
+    /// `[gateway.limits]`
+    pub(crate) gateway_limits: GatewayLimits,
     /// `[orchestrator]`
     pub(crate) orchestrator: Orchestrator,
     /// `[orchestrator.callers]`
@@ -94,6 +98,7 @@ impl Config {
         let config = Self {
             gateway: read(root, "gateway", &mut findings),
             discovery: read(root, "gateway.discovery", &mut findings),
+            gateway_limits: read(root, "gateway.limits", &mut findings),
             orchestrator: read(root, "orchestrator", &mut findings),
             callers: read(root, "orchestrator.callers", &mut findings),
             encoder: read(root, "orchestrator.encoder", &mut findings),
@@ -109,6 +114,7 @@ impl Config {
     pub(crate) fn effective(&self) -> serde_json::Value {
         let mut gateway = tree(&self.gateway);
         gateway.insert("discovery".to_owned(), tree(&self.discovery).into());
+        gateway.insert("limits".to_owned(), tree(&self.gateway_limits).into());
         let mut orchestrator = tree(&self.orchestrator);
         orchestrator.insert("callers".to_owned(), tree(&self.callers).into());
         orchestrator.insert("encoder".to_owned(), tree(&self.encoder).into());

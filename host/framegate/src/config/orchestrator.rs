@@ -74,6 +74,8 @@ section! {
         price_wei: u64 = PRICE_WEI;
         /// Plugin that turns this price into a quote. Empty: the price as it is.
         pricing: String = "price-job".to_owned();
+        /// JSON document for that plugin. Empty: its defaults.
+        pricing_config: String = String::new();
         /// Time that sessions have to end after a stop was asked for.
         drain: Time = Time::secs(25);
     }
@@ -86,7 +88,7 @@ section! {
         any: bool = false;
         /// Those that know this secret.
         secret: Secret = Secret::default();
-        /// Those that call from these addresses, such as `"192.0.2.7"`.
+        /// Those that call from these addresses, such as `"192.0.2.7"`, or from this machine.
         addresses: Vec<IpAddr> = Vec::new();
     }
 }

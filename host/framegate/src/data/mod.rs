@@ -4,7 +4,6 @@
 //! <data>/run.json        who runs where; each role rewrites its own key
 //! <data>/gateway/        lock, format, admin.sock, admin.token, audit.jsonl, pins.json
 //! <data>/orchestrator/   the same, and tls/
-//! <data>/cache/          may be deleted at any time
 //! ```
 //!
 //! **Invariant:** a role's folder is written by the one process that holds its lock.
@@ -13,6 +12,7 @@ mod atomic;
 mod folder;
 mod run_file;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -95,16 +95,9 @@ impl DataDir {
         &self.path
     }
 
-    /// Returns the folder for what can be made again.
-    pub(crate) fn cache(&self) -> PathBuf {
-        self.path.join("cache")
-    }
-
     /// Reads who runs where. A role that is not running may still be named; callers that connect
     /// find out.
-    pub(crate) fn running(
-        &self,
-    ) -> Result<std::collections::BTreeMap<String, RunEntry>, RunFileError> {
+    pub(crate) fn running(&self) -> Result<BTreeMap<String, RunEntry>, RunFileError> {
         run_file::read(&self.path)
     }
 

@@ -9,6 +9,7 @@
 mod both;
 mod gateway;
 mod orchestrator;
+mod policies;
 pub(crate) mod signals;
 
 use std::collections::BTreeMap;
@@ -36,6 +37,9 @@ use crate::data::{DataDir, NoDataDir, Role, RoleFolder, RunEntry};
 use crate::failure::{Exit, Failure};
 use crate::listen::{self, Inherited, Listeners, Wanted};
 use crate::telemetry::Telemetry;
+
+/// Time on top of a role's drain for what it does after it: its report, its worker's end.
+const OVERRUN: Duration = Duration::from_secs(1);
 
 /// What a start begins with.
 #[derive(Debug)]
@@ -202,7 +206,7 @@ async fn until_drained(
     info!(why, "stopping");
     stop.send_replace(true);
     tokio::select! {
-        drained = timeout(drain, &mut run) => drained.unwrap_or_else(|_| {
+        drained = timeout(drain + OVERRUN, &mut run) => drained.unwrap_or_else(|_| {
             warn!("stopped with work left: the time to drain is over");
             Ok(())
         }),

@@ -1,20 +1,24 @@
 //! The orchestrator's process.
 
 use std::net::SocketAddr;
+use std::path::Path as FilePath;
+use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{delete, get};
 use axum::{Json, Router};
-use domain::Class;
+use domain::capability::Capability;
 use domain::id::SessionId;
+use domain::{Class, chain};
+use orchestrator::price::Pricer;
 use orchestrator::{Orchestrator, OrchestratorHandle};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tracing::warn;
 use worker::parent::WorkerConfig;
 
-use super::{Ground, Service, refuse_any, runtime};
+use super::{Ground, Service, policies, refuse_any, runtime};
 use crate::admin::Readiness;
 use crate::config::Config;
 use crate::config::convert::{self, DECODE_THREADS, OrchestratorPlan, Search};
@@ -92,11 +96,12 @@ fn built_from(
     config: &Config,
     plan: OrchestratorPlan,
     url: String,
-    folder: &std::path::Path,
+    folder: &FilePath,
 ) -> Result<orchestrator::Config, Failure> {
     let program = std::env::current_exe()
         .map_err(|error| Failure::new(Class::Internal, format!("finding this program: {error}")))?;
     let device = config.orchestrator.device.clone();
+    let pricer = pricer(&config.orchestrator.pricing_config, &plan)?;
     Ok(orchestrator::Config {
         name: plan.name,
         service_uri: url,
@@ -105,11 +110,22 @@ fn built_from(
         data_dir: folder.to_owned(),
         pipelines: plan.pipelines,
         slots: config.orchestrator.slots,
-        pricer: std::sync::Arc::default(),
+        pricer: Arc::new(pricer),
         worker: WorkerConfig { program, device, env: plan.worker_env },
         encode: plan.encode,
         decode_threads: DECODE_THREADS,
         limits: plan.limits,
+    })
+}
+
+fn pricer(document: &str, plan: &OrchestratorPlan) -> Result<Pricer, Failure> {
+    let Some(manifest) = &plan.pricing else { return Ok(Pricer::native()) };
+    let rule = policies::pricing("orchestrator.pricing", manifest)?;
+    let offered = plan.pipelines.iter().filter_map(|it| Capability::live(&it.id).ok());
+    let offered: Vec<Capability> = offered.collect();
+    Pricer::with_rule(&rule, document, &offered).map_err(|error| match error.class() {
+        Class::PluginFault => Failure::from_error(Class::PluginFault, &error),
+        _ => Failure::usage(chain(&error)).hint("`orchestrator.pricing_config` is what it reads"),
     })
 }
 

@@ -41,8 +41,6 @@ const SURFACES_MAX: Size = Size(80 << 30);
 pub(crate) struct OrchestratorPlan {
     /// Name that gateways know it by.
     pub(crate) name: String,
-    /// URL by which gateways reach it, if it is not that of its address.
-    pub(crate) service_uri: Option<String>,
     /// Who may use it.
     pub(crate) callers: Callers,
     /// What it offers, at base prices.
@@ -64,6 +62,7 @@ impl OrchestratorPlan {
         let own = &config.orchestrator;
         within("orchestrator.slots", own.slots, 1..=SLOTS_MAX, problems);
         within("orchestrator.threads", own.threads, 0..=THREADS_MAX, problems);
+        check_service_uri(config, problems);
         check_device(&own.device, problems);
         let simd = check_simd(own.simd, problems);
         json_document("orchestrator.pricing_config", &own.pricing_config, problems);
@@ -76,7 +75,6 @@ impl OrchestratorPlan {
         };
         Self {
             name: name(&own.name, problems),
-            service_uri: service_uri(config, problems),
             callers: callers(config, problems),
             pipelines,
             pricing,
@@ -138,7 +136,7 @@ pub(super) fn name(configured: &str, problems: &mut Vec<Problem>) -> String {
     name
 }
 
-fn service_uri(config: &Config, problems: &mut Vec<Problem>) -> Option<String> {
+fn check_service_uri(config: &Config, problems: &mut Vec<Problem>) {
     let (own, key) = (&config.orchestrator, "orchestrator.service_uri");
     if own.cleartext && !own.listen.ip().is_loopback() {
         let message = format!("{} is not on loopback: cleartext is refused there", own.listen);
@@ -146,14 +144,11 @@ fn service_uri(config: &Config, problems: &mut Vec<Problem>) -> Option<String> {
     }
     if !own.service_uri.is_empty() {
         orchestrator_url(key, &own.service_uri, problems);
-        return Some(own.service_uri.trim_end_matches('/').to_owned());
-    }
-    if own.listen.ip().is_unspecified() {
+    } else if own.listen.ip().is_unspecified() {
         let message = format!("{} is no address that a gateway can call", own.listen);
         let hint = format!("such as `https://this-host.example:{}`", own.listen.port());
         problems.push(Problem::new(key, message).hint(hint));
     }
-    None
 }
 
 fn callers(config: &Config, problems: &mut Vec<Problem>) -> Callers {

@@ -1,0 +1,32 @@
+//! Loading the policies that a role's configuration names. Compiles, so before the runtime starts.
+
+use domain::{Class, chain};
+use plugin::{Limits, LoadError, Manifest, PolicyEngine, PricingRule, SelectionPolicy};
+
+use crate::failure::Failure;
+
+/// Loads a selection policy for the key that names it.
+pub(super) fn selection(key: &str, manifest: &Manifest) -> Result<SelectionPolicy, Failure> {
+    load(key, manifest, SelectionPolicy::load)
+}
+
+/// Loads a pricing rule for the key that names it.
+pub(super) fn pricing(key: &str, manifest: &Manifest) -> Result<PricingRule, Failure> {
+    load(key, manifest, PricingRule::load)
+}
+
+fn load<T>(
+    key: &str,
+    manifest: &Manifest,
+    load: impl FnOnce(&PolicyEngine, &Manifest, &[u8], Limits) -> Result<T, LoadError>,
+) -> Result<T, Failure> {
+    let engine = PolicyEngine::new().map_err(|error| Failure::from_error(error.class(), &error))?;
+    let bytes = plugin::load::read(manifest);
+    bytes.and_then(|bytes| load(&engine, manifest, &bytes, Limits::policy())).map_err(|error| {
+        let text = format!("loading plugin `{}` (`{key}`): {}", manifest.id, chain(&error));
+        match error.class() {
+            Class::PluginFault => Failure::new(Class::PluginFault, text),
+            _ => Failure::usage(text),
+        }
+    })
+}

@@ -21,7 +21,7 @@ for manifest in plugins/*/plugin.toml tests/conformance/*/plugin.toml; do
     folder=${manifest%/plugin.toml}
     set -- "$@" -p "${folder##*/}"
 done
-CARGO_TARGET_DIR="$target" cargo build --quiet --locked --profile guest --target wasm32-wasip2 "$@"
+CARGO_TARGET_DIR="$target" cargo build --quiet --profile guest --target wasm32-wasip2 "$@"
 
 # replace FROM TO
 replace() {

@@ -128,7 +128,6 @@ impl PipelineEngine {
 
 /// Returns the version of the component engine.
 pub const fn wasmtime_version() -> &'static str {
-    // The manifest pins it; `tests` compare this with the lock file.
     "48.0.8"
 }
 
@@ -179,4 +178,12 @@ fn describe_pool(allocation: Allocation, instances: u32) -> String {
         Allocation::Pooling => format!("allocation=pooling instances={instances}"),
         Allocation::OnDemand => "allocation=on-demand".to_owned(),
     }
+}
+
+#[cfg(test)]
+#[test]
+fn the_version_that_is_printed_is_the_one_that_is_locked() {
+    let lock = include_str!("../../../Cargo.lock");
+    let entry = format!("name = \"wasmtime\"\nversion = \"{}\"", wasmtime_version());
+    assert!(lock.contains(&entry), "Cargo.lock has another version than {}", wasmtime_version());
 }

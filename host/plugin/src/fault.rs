@@ -63,9 +63,9 @@ pub struct Identity {
     pub digest: Digest,
 }
 
-/// A plugin's trap, a limit hit or a breach of contract. The instance is gone.
+/// What a fault was.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct FaultFacts {
     /// What kind.
     pub kind: FaultKind,
     /// Plugin's id.
@@ -82,9 +82,22 @@ pub struct Fault {
     pub message: String,
 }
 
+/// A plugin's trap, a limit hit or a breach of contract; the instance is gone. One word, so that
+/// hot calls that may end in one return little.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault(Box<FaultFacts>);
+
+impl std::ops::Deref for Fault {
+    type Target = FaultFacts;
+
+    fn deref(&self) -> &FaultFacts {
+        &self.0
+    }
+}
+
 impl Fault {
     /// Returns the class: the plugin's, or ours.
-    pub const fn class(&self) -> domain::Class {
+    pub fn class(&self) -> domain::Class {
         match self.kind {
             FaultKind::Host => domain::Class::Internal,
             FaultKind::Trap
@@ -103,7 +116,7 @@ impl Fault {
         call: &'static str,
         message: impl Into<String>,
     ) -> Self {
-        Self {
+        Self(Box::new(FaultFacts {
             kind,
             plugin: who.plugin.clone(),
             version: who.version.clone(),
@@ -111,7 +124,7 @@ impl Fault {
             call,
             limit: None,
             message: message.into(),
-        }
+        }))
     }
 
     /// Works out what an error of the engine means. `fuel` is the fuel of the call, `last_words`
@@ -126,18 +139,20 @@ impl Fault {
         let (kind, limit, mut message) = classify(error, fuel);
         if !last_words.is_empty() {
             message.push_str("; it said: ");
-            message.push_str(last_words);
+            message.push_str(&on_one_line(last_words));
         }
         if let Some(trace) = error.downcast_ref::<WasmBacktrace>() {
             message.push_str(&backtrace(trace));
         }
-        Self { limit, ..Self::new(kind, who, call, message) }
+        let mut fault = Self::new(kind, who, call, message);
+        fault.0.limit = limit;
+        fault
     }
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { plugin, version, call, message, .. } = self;
+        let FaultFacts { plugin, version, call, message, .. } = &**self;
         write!(f, "plugin `{plugin}` {version} faulted in `{call}`: {message}")
     }
 }
@@ -165,7 +180,8 @@ fn classify(error: &wasmtime::Error, fuel: u64) -> (FaultKind, Option<LimitHit>,
         }
         return (FaultKind::Trap, None, trap.to_string());
     }
-    if error.is::<HostBroken>() || error.is::<wasmtime::PoolConcurrencyLimitError>() {
+    // No host function of this crate fails; what is left to us is a pool that is full.
+    if error.is::<wasmtime::PoolConcurrencyLimitError>() {
         return (FaultKind::Host, None, error.root_cause().to_string());
     }
     // What is left comes from lifting and lowering: handles that do not exist, text that is not
@@ -173,29 +189,32 @@ fn classify(error: &wasmtime::Error, fuel: u64) -> (FaultKind, Option<LimitHit>,
     (FaultKind::Contract, None, error.root_cause().to_string())
 }
 
+/// Returns the guest's functions, innermost first, from where its own code begins: what a language
+/// runtime does between a panic and its trap tells an author nothing.
 fn backtrace(trace: &WasmBacktrace) -> String {
-    let names = trace.frames().iter().take(FRAMES_MAX).map(|frame| {
+    let names = trace.frames().iter().map(|frame| {
         let symbol = frame.symbols().iter().find_map(|symbol| symbol.name());
         let name = symbol.or_else(|| frame.func_name());
-        name.map_or_else(|| format!("function {}", frame.func_index()), demangled)
+        name.map_or_else(
+            || format!("function {}", frame.func_index()),
+            |name| format!("{:#}", rustc_demangle::demangle(name)),
+        )
     });
-    let names: Vec<_> = names.collect();
+    let all: Vec<_> = names.collect();
+    let own = all.iter().position(|name| !is_runtime(name)).unwrap_or(0);
+    let names: Vec<_> = all.into_iter().skip(own).take(FRAMES_MAX).collect();
     if names.is_empty() { String::new() } else { format!("; at {}", names.join(" < ")) }
 }
 
-/// Cuts the hash off a Rust symbol; the digest says which build it was.
-fn demangled(name: &str) -> String {
-    let name = name.rsplit_once("::h").map_or(name, |(head, hash)| {
-        if hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            head
-        } else {
-            name
-        }
-    });
-    name.to_owned()
+fn is_runtime(name: &str) -> bool {
+    let name = name.trim_start_matches(['<', '&']);
+    name == "abort"
+        || ["std::", "core::", "alloc::", "__rust"].iter().any(|start| name.starts_with(start))
 }
 
-/// Marks an error that a host function of ours returned.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct HostBroken(pub(crate) String);
+/// Puts a guest's last words on one line, without a runtime's advice on how to run it.
+fn on_one_line(words: &str) -> String {
+    let lines = words.lines().map(str::trim).filter(|line| !line.is_empty());
+    let lines: Vec<_> = lines.filter(|line| !line.starts_with("note: run with")).collect();
+    lines.join(" ")
+}

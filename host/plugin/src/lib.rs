@@ -25,7 +25,7 @@ mod wasi;
 
 pub use digest::Digest;
 pub use engine::{EngineError, PipelineEngine, PolicyEngine};
-pub use fault::{Fault, FaultKind, Identity};
+pub use fault::{Fault, FaultFacts, FaultKind, Identity};
 pub use info::{PluginInfo, SetupError};
 pub use job::{Excluded, JobFacts, Urgency};
 pub use limits::{LimitHit, Limits};

@@ -87,7 +87,7 @@ pub enum LoadError {
 
 impl LoadError {
     /// Returns the class: who has to act.
-    pub const fn class(&self) -> domain::Class {
+    pub fn class(&self) -> domain::Class {
         match self {
             Self::Manifest(error) => error.class(),
             Self::Fault(fault) => fault.class(),

@@ -13,11 +13,6 @@
 //!
 //! **Invariant:** a component imports only the functions that its code calls.
 
-#[expect(
-    clippy::allow_attributes_without_reason,
-    clippy::undocumented_unsafe_blocks,
-    reason = "generated from `wit/`, where every item is documented"
-)]
 #[doc(hidden)]
 pub mod bindings;
 pub mod config;

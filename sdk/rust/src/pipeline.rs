@@ -237,6 +237,10 @@ pub fn emit(frame: Frame, pts_us: i64) -> Result<(), ErrorClass> {
 #[macro_export]
 macro_rules! export_pipeline {
     ($pipeline:ident) => {
+        // Natively nothing is exported; naming the type keeps it from counting as unused.
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: fn() -> $crate::PluginInfo = <$pipeline as $crate::pipeline::Pipeline>::describe;
+
         #[cfg(target_arch = "wasm32")]
         mod __framegate_export {
             use std::cell::RefCell;

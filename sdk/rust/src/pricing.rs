@@ -29,6 +29,10 @@ pub trait PricingRule: Sized + 'static {
 #[macro_export]
 macro_rules! export_pricing_rule {
     ($rule:ident) => {
+        // Natively nothing is exported; naming the type keeps it from counting as unused.
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: fn() -> $crate::PluginInfo = <$rule as $crate::pricing::PricingRule>::describe;
+
         #[cfg(target_arch = "wasm32")]
         mod __framegate_export {
             use std::cell::RefCell;

@@ -34,6 +34,10 @@ pub fn shortlist(ranked: &[u32]) -> Option<Shortlist> {
 #[macro_export]
 macro_rules! export_selection_policy {
     ($policy:ident) => {
+        // Natively nothing is exported; naming the type keeps it from counting as unused.
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: fn() -> $crate::PluginInfo = <$policy as $crate::selection::SelectionPolicy>::describe;
+
         #[cfg(target_arch = "wasm32")]
         mod __framegate_export {
             use std::cell::RefCell;

@@ -1,0 +1,16 @@
+//! Runs every conformance guest and every shipped plugin in the production engines.
+//!
+//! The guests are built once, by `plugins/build.sh`, into cargo's target folder. A guest says in
+//! its `case.toml` what its call must end in; a guest without a case and a case without a guest
+//! fail.
+
+#[path = "conformance/build.rs"]
+mod build;
+#[path = "conformance/cases.rs"]
+mod cases;
+#[path = "conformance/clip.rs"]
+mod clip;
+#[path = "conformance/hostile.rs"]
+mod hostile;
+#[path = "conformance/shipped.rs"]
+mod shipped;

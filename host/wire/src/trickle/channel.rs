@@ -31,6 +31,8 @@ pub(super) fn now() -> Instant {
 /// One trickle channel.
 #[derive(Debug)]
 pub struct Channel {
+    name: Arc<str>,
+    options: Arc<Options>,
     inner: Mutex<Inner>,
 }
 
@@ -58,8 +60,10 @@ fn wake(wakers: Vec<(u64, Waker)>) {
 
 impl Channel {
     pub(super) fn new(name: &str, options: Options) -> Arc<Self> {
-        let state = State::new(name, options, now());
-        Arc::new(Self { inner: Mutex::new(Inner { state, reads: Vec::new(), writes: Vec::new() }) })
+        let (name, options): (Arc<str>, Arc<Options>) = (name.into(), options.into());
+        let state = State::new(Arc::clone(&name), Arc::clone(&options), now());
+        let inner = Mutex::new(Inner { state, reads: Vec::new(), writes: Vec::new() });
+        Arc::new(Self { name, options, inner })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -85,13 +89,13 @@ impl Channel {
     }
 
     /// Returns its name.
-    pub fn name(&self) -> String {
-        self.read(|state| state.name.clone())
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Returns how it behaves.
-    pub fn options(&self) -> Options {
-        self.read(|state| state.options.clone())
+    pub fn options(&self) -> &Options {
+        &self.options
     }
 
     /// Returns the number of the next segment to be written.
@@ -248,7 +252,7 @@ impl SegmentWriter {
                     let lost = state.drop_stalled(now);
                     if lost > 0 {
                         tracing::warn!(
-                            channel = state.name,
+                            channel = &*state.name,
                             readers = lost,
                             "stalled readers dropped"
                         );

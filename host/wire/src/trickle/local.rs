@@ -40,7 +40,7 @@ impl ChannelWriter {
         }
         match &self.open {
             Some(writer) if !self.channel.is_closed() => writer.write(bytes).await,
-            Some(_) | None => Err(WriteError::Closed { channel: self.channel.name() }),
+            Some(_) | None => Err(WriteError::Closed { channel: self.channel.name().to_owned() }),
         }
     }
 

@@ -14,6 +14,7 @@ mod channel;
 mod local;
 mod publisher;
 mod readers;
+mod receive;
 pub mod server;
 mod state;
 mod store;

@@ -255,6 +255,7 @@ impl State {
             Some(index) => index,
             None => {
                 if self.readers.len() >= READERS_MAX {
+                    self.drop_stalled(now);
                     self.readers.retain(|reader| !reader.was_dropped());
                 }
                 if self.readers.len() >= READERS_MAX {

@@ -14,20 +14,17 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
-use super::channel::{Begun, Channel, Get, SegmentWriter};
+use super::channel::{Begun, Channel, Get};
+use super::receive::{Stopped, receive};
 use super::store::{Store, StoreError};
-use super::{
-    Access, Ask, CLOSE_GRACE, CLOSE_SILENCE, NAME_BYTES_MAX, Options, ReadError, WriteError,
-};
+use super::{Access, Ask, NAME_BYTES_MAX, Options, ReadError, WriteError};
 use crate::header;
 
 /// Time that a GET waits for the first byte before it is told to ask again. Below the five
 /// minutes after which the stock Python client breaks a request off.
 pub const FIRST_BYTE_WAIT: Duration = Duration::from_secs(240);
-/// Time that a POST may bring nothing, preconnected ones included.
-pub const BODY_SILENCE: Duration = Duration::from_secs(300);
 /// Offset of the first byte served, where the front of a long segment is not kept any more.
 pub const OFFSET: http::HeaderName = http::HeaderName::from_static("framegate-offset");
 
@@ -336,79 +333,4 @@ fn refused(error: &WriteError) -> Answer {
         WriteError::Ended { latest, .. } => with_latest(answer, *latest),
         WriteError::TooManyOpen | WriteError::TooLong { .. } => answer,
     }
-}
-
-/// Why a body was not taken to its end.
-enum Stopped {
-    Refused(WriteError),
-    Silent,
-    Broken,
-}
-
-/// Moves a body into a segment until either ends.
-async fn receive<B>(writer: SegmentWriter, mut body: B) -> Result<(), Stopped>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
-    loop {
-        let frame = poll_fn(|cx| {
-            // What is there counts before a close does.
-            match Pin::new(&mut body).poll_frame(cx) {
-                Poll::Ready(frame) => Poll::Ready(Some(frame)),
-                Poll::Pending => writer.poll_stopped(cx).map(|()| None),
-            }
-        });
-        match timeout(BODY_SILENCE, frame).await {
-            Err(_) => return Err(Stopped::Silent),
-            Ok(None) => break,
-            Ok(Some(None)) => {
-                writer.end();
-                return Ok(());
-            }
-            Ok(Some(Some(Err(_)))) => return Err(Stopped::Broken),
-            Ok(Some(Some(Ok(frame)))) => {
-                if let Ok(data) = frame.into_data() {
-                    writer.write(data).await.map_err(Stopped::Refused)?;
-                }
-            }
-        }
-        if writer.channel().is_closed() {
-            break;
-        }
-    }
-    after_close(writer, body).await
-}
-
-/// Takes what was under way when the channel was closed: a publisher that closes behind its last
-/// bytes must not lose them, and readers must not wait for one that goes on.
-async fn after_close<B>(writer: SegmentWriter, mut body: B) -> Result<(), Stopped>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
-    let channel = Arc::clone(writer.channel());
-    let until = Instant::now() + CLOSE_GRACE;
-    let mut room = channel.options().window_bytes;
-    let begun = channel.read(|state| state.find(writer.seq()).is_some_and(|s| s.end > 0));
-    while begun && room > 0 && Instant::now() < until {
-        let frame = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx));
-        match timeout(CLOSE_SILENCE, frame).await {
-            Ok(None) => {
-                writer.end();
-                return Ok(());
-            }
-            Ok(Some(Ok(frame))) => {
-                let Ok(data) = frame.into_data() else { continue };
-                room = room.saturating_sub(data.len());
-                writer.write(data).await.map_err(Stopped::Refused)?;
-            }
-            Ok(Some(Err(_))) | Err(_) => break,
-        }
-    }
-    let latest = channel.next_write();
-    let error = if channel.is_closed() {
-        WriteError::Closed { channel: channel.name() }
-    } else {
-        WriteError::Ended { seq: writer.seq(), latest }
-    };
-    Err(Stopped::Refused(error))
 }

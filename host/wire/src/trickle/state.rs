@@ -5,6 +5,7 @@
 //! ascending order of their numbers.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -52,8 +53,8 @@ pub(super) struct Counters {
 /// A channel without its lock.
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) name: String,
-    pub(super) options: Options,
+    pub(super) name: Arc<str>,
+    pub(super) options: Arc<Options>,
     pub(super) segments: VecDeque<Segment>,
     pub(super) next_write: u64,
     pub(super) readers: Vec<Reader>,
@@ -67,9 +68,9 @@ pub(super) struct State {
 
 impl State {
     /// Makes an empty channel whose opening is held for the first reader.
-    pub(super) fn new(name: &str, options: Options, now: Instant) -> Self {
+    pub(super) fn new(name: Arc<str>, options: Arc<Options>, now: Instant) -> Self {
         Self {
-            name: name.to_owned(),
+            name,
             options,
             segments: VecDeque::new(),
             next_write: 0,
@@ -107,7 +108,7 @@ impl State {
         now: Instant,
     ) -> Result<u64, WriteError> {
         if self.closed_at.is_some() {
-            return Err(WriteError::Closed { channel: self.name.clone() });
+            return Err(WriteError::Closed { channel: self.name.to_string() });
         }
         self.touched_at = now;
         let seq = at.unwrap_or(self.next_write);
@@ -142,7 +143,7 @@ impl State {
     pub(super) fn has_room(&self, seq: u64) -> Result<bool, WriteError> {
         match self.find(seq) {
             None if self.closed_at.is_some() => {
-                return Err(WriteError::Closed { channel: self.name.clone() });
+                return Err(WriteError::Closed { channel: self.name.to_string() });
             }
             Some(segment) if segment.phase != Phase::Ended => {}
             Some(_) | None => return Err(WriteError::Ended { seq, latest: self.next_write }),

@@ -153,20 +153,20 @@ impl Store {
     /// Returns every channel, by name.
     pub fn all(&self) -> Vec<Arc<Channel>> {
         let channels = self.shared.channels.read().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<_> =
-            channels.iter().map(|(name, c)| (name.clone(), Arc::clone(c))).collect();
-        all.sort_by(|a, b| a.0.cmp(&b.0));
-        all.into_iter().map(|(_, channel)| channel).collect()
+        let mut all: Vec<_> = channels.values().cloned().collect();
+        all.sort_by(|a, b| a.name().cmp(b.name()));
+        all
     }
 
     /// Forgets a channel if it is closed and nobody can want anything of it.
     fn forget_spent(&self, channel: &Arc<Channel>) -> bool {
         let now = now();
-        let spent = channel.read(|state| state.is_spent(now).then(|| state.name.clone()));
-        let Some(name) = spent else { return false };
+        if !channel.read(|state| state.is_spent(now)) {
+            return false;
+        }
         let mut channels = self.shared.channels.write().unwrap_or_else(PoisonError::into_inner);
-        if channels.get(&name).is_some_and(|known| Arc::ptr_eq(known, channel)) {
-            channels.remove(&name);
+        if channels.get(channel.name()).is_some_and(|known| Arc::ptr_eq(known, channel)) {
+            channels.remove(channel.name());
         }
         true
     }

@@ -1,6 +1,8 @@
 //! Tests of the whole: the rules of the tree, the plugin contract, and real processes.
 
 mod cli;
+mod faults;
 mod live;
+mod peers;
 mod sim;
 mod tidy;

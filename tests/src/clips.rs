@@ -21,12 +21,14 @@ pub struct Clip {
     pub gop: u32,
     /// Whether it has a sound track (AAC).
     pub audio: bool,
+    /// Whether it is full of noise that is kept: megabytes a second.
+    pub noisy: bool,
 }
 
 impl Default for Clip {
     /// Two seconds of 320x180 at 25 pictures a second, a key frame each second, with sound.
     fn default() -> Self {
-        Self { size: (320, 180), rate: 25, frames: 50, gop: 25, audio: true }
+        Self { size: (320, 180), rate: 25, frames: 50, gop: 25, audio: true, noisy: false }
     }
 }
 
@@ -35,7 +37,8 @@ impl Clip {
     pub fn make(&self, folder: &Path, name: &str) -> PathBuf {
         let path = folder.join(name);
         let (width, height) = self.size;
-        let picture = format!("testsrc2=size={width}x{height}:rate={}", self.rate);
+        let noise = if self.noisy { ",noise=alls=60:allf=t" } else { "" };
+        let picture = format!("testsrc2=size={width}x{height}:rate={}{noise}", self.rate);
         let sound = "sine=frequency=440:sample_rate=48000".to_owned();
         let mut arguments = vec!["-f".to_owned(), "lavfi".to_owned(), "-i".to_owned(), picture];
         if self.audio {
@@ -46,6 +49,8 @@ impl Clip {
         let (frames, gop) = (self.frames.to_string(), self.gop.to_string());
         let video = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"];
         arguments.extend(video.map(str::to_owned));
+        let quality = ["-crf", if self.noisy { "8" } else { "23" }];
+        arguments.extend(quality.map(str::to_owned));
         let cut = ["-frames:v", &frames, "-g", &gop, "-keyint_min", &gop, "-sc_threshold", "0"];
         arguments.extend(cut.map(str::to_owned));
         ffmpeg(&arguments, &path);

@@ -2,6 +2,8 @@
 //!
 //! Nothing here judges; the tests do.
 
+pub mod bench;
+pub mod client;
 pub mod clips;
 pub mod probe;
 pub mod rig;

@@ -2,12 +2,14 @@
 //!
 //! Owns the component's instance; everything about one frame happens on this thread, in order.
 
+mod leave;
+
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
 use device::{Op as DeviceOp, Stream, Surface};
-use domain::planes::{Owner, PixelFormat};
+use domain::planes::PixelFormat;
 use media::{Key, Packet, Picture, Rational};
 use plugin::pipeline::host::SessionFacts;
 use plugin::pipeline::{Answer, FrameError, FrameTiming, Pipeline, PipelineInstance, StopReason};
@@ -15,11 +17,12 @@ use worker::message::{FromWorker, SessionSpec};
 
 use crate::SessionError;
 use crate::encode::{Look, Product};
-use crate::host::{Extra, Host};
+use crate::host::Host;
 use crate::input::{InputFacts, Item, Tracks};
 use crate::run::Ends;
 use crate::serve::Shared;
 use crate::stats::{self, PictureHash, Times};
+use leave::Sent;
 
 /// Frames after which the worker counts as warmed up: pools, tables and encoder are filled.
 const WARM_FRAMES: u64 = 60;
@@ -132,14 +135,6 @@ struct Running {
     look: Look,
     first_pts: i64,
     end_pts: i64,
-}
-
-/// A picture on its way out.
-struct Sent {
-    surface: Surface,
-    pts: i64,
-    duration: i64,
-    key: Key,
 }
 
 impl Stage<'_> {
@@ -377,59 +372,6 @@ impl Stage<'_> {
     fn bad_frame(&self, number: u32) -> SessionError {
         let plugin = self.pipeline.id().to_owned();
         SessionError::Picture { plugin, what: format!("`{number}`, which is not a frame") }
-    }
-
-    /// Sends out what one callback answered and what it emitted besides, in order of time.
-    fn send_out(&mut self, answer: Option<Sent>) -> Result<(), SessionError> {
-        let time_base = self.time_base();
-        let Some(running) = &mut self.running else { return Ok(()) };
-        let extras = std::mem::take(&mut host_of(&mut running.instance).extras);
-        let extra = |Extra { surface, pts_us }| {
-            let pts = Rational::MICROSECONDS.rescale(pts_us, time_base);
-            Sent { surface, pts, duration: 0, key: Key::Free }
-        };
-        let mut all: Vec<Sent> = extras.into_iter().map(extra).chain(answer).collect();
-        all.sort_by_key(|sent| sent.pts);
-        if let Some(last) = all.last() {
-            host_of(&mut running.instance).sent_us = Some(to_us(last.pts, time_base));
-        }
-        all.into_iter().try_for_each(|sent| self.emit(sent))
-    }
-
-    fn emit(&mut self, sent: Sent) -> Result<(), SessionError> {
-        let Some(running) = &self.running else { return Err(SessionError::Aborted) };
-        let Sent { surface, pts, duration, key } = sent;
-        let bad = |what| Err(SessionError::Picture { plugin: self.pipeline.id().to_owned(), what });
-        let size = (surface.width(), surface.height());
-        if size != running.output_size {
-            let (width, height) = running.output_size;
-            return bad(format!("a picture of {}x{} (announced {width}x{height})", size.0, size.1));
-        }
-        if self.last_pts.is_some_and(|last| pts <= last) {
-            return bad(format!("a picture at {pts}, not after the last one"));
-        }
-        let look = running.look;
-        let encoded = self.encodable(&surface).map_err(|source| self.device_error(source))?;
-        self.outcome.hash.add(&encoded).map_err(|source| self.device_error(source))?;
-        self.last_pts = Some(pts);
-        self.last_surface = Some(surface);
-        self.outcome.figures.frames_out += 1;
-        self.send(Product::Picture { surface: encoded, pts, duration, key, look })
-    }
-
-    /// Brings a picture into host memory, in a format that encoders take.
-    fn encodable(&self, surface: &Surface) -> Result<Surface, device::DeviceError> {
-        let host = match surface.format() {
-            PixelFormat::Yuv420p | PixelFormat::Nv12 => self.stream.download(surface)?,
-            PixelFormat::Rgb24 | PixelFormat::Rgba | PixelFormat::Gray => {
-                let convert = DeviceOp::Convert { format: PixelFormat::Yuv420p };
-                self.stream.download(&self.stream.run(&convert, &[surface])?)?
-            }
-        };
-        if surface.owner() != Owner::Host {
-            self.stream.wait()?;
-        }
-        Ok(host)
     }
 
     fn end(&mut self, facts: InputFacts) -> Result<(), SessionError> {

@@ -1,0 +1,87 @@
+//! A live client made of `wire`'s own parts, for tests that pace themselves.
+//!
+//! **Invariant:** it judges nothing and hides nothing: bytes in order, gaps as they were told.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use serde_json::Value;
+use tokio::time::sleep;
+use wire::client::{Client, Config};
+use wire::livepeer::{LiveAnswer, LiveStart};
+use wire::tls::Pins;
+use wire::trickle::{Ask, Publisher, Subscriber};
+
+/// Media type of live media.
+const MPEG_TS: &str = "video/MP2T";
+/// Longest event.
+const EVENT_BYTES_MAX: usize = 1 << 20;
+
+/// A started live job.
+pub struct LiveJob {
+    client: Client,
+    /// What the gateway answered.
+    pub answer: LiveAnswer,
+}
+
+impl LiveJob {
+    /// Starts `pipeline` at the gateway with JSON `params`.
+    pub async fn start(gateway: &str, pipeline: &str, params: &str) -> Self {
+        let client = Client::new(Pins::default(), Config::default());
+        let params = serde_json::value::RawValue::from_string(params.to_owned());
+        let start = LiveStart {
+            model_id: pipeline.to_owned(),
+            params: Some(params.expect("the test's own JSON")),
+            ..LiveStart::default()
+        };
+        let body = serde_json::to_vec(&start).expect("a start is plain JSON");
+        let request = Request::post(format!("{gateway}/live-video-to-video"))
+            .header("content-type", "application/json")
+            .body(Bytes::from(body))
+            .expect("the URL is the rig's own");
+        let answer = client.exchange(request).await.expect("the gateway answers");
+        let text = String::from_utf8_lossy(answer.body()).into_owned();
+        assert_eq!(answer.status(), 200, "{text}");
+        let answer = serde_json::from_str(&text).expect("an answer to a start");
+        Self { client, answer }
+    }
+
+    /// Publishes each piece as a segment, as fast as it is taken, and closes the input.
+    pub async fn publish(&self, segments: &[Bytes]) {
+        let mut publisher = Publisher::new(self.client.clone(), &self.answer.publish_url, MPEG_TS);
+        for segment in segments {
+            publisher.send(segment.clone()).await.expect("a segment is taken");
+        }
+        publisher.close().await.expect("the input can be closed");
+    }
+
+    /// Reads the whole output at `bytes_per_second` and returns it with the segments told missing.
+    pub async fn read(&self, bytes_per_second: u64) -> (Vec<u8>, u64) {
+        let url = &self.answer.subscribe_url;
+        let mut subscriber = Subscriber::new(self.client.clone(), url, Ask::Seq(0));
+        let (mut output, mut missing) = (Vec::new(), 0);
+        while let Some(start) = subscriber.next_segment().await.expect("the output can be read") {
+            missing += start.missing.map_or(0, |gap| gap.to - gap.from + 1) + start.offset;
+            while let Some(chunk) = subscriber.chunk().await.expect("a segment can be read") {
+                let micros = chunk.len() as u64 * 1_000_000 / bytes_per_second;
+                output.extend_from_slice(&chunk);
+                sleep(Duration::from_micros(micros)).await;
+            }
+        }
+        (output, missing)
+    }
+
+    /// Reads events until the last one and returns it.
+    pub async fn ended(&self) -> Value {
+        let url = &self.answer.events_url;
+        let mut subscriber = Subscriber::new(self.client.clone(), url, Ask::Seq(0));
+        let mut last = Value::Null;
+        while let Some(message) =
+            subscriber.message(EVENT_BYTES_MAX).await.expect("events can be read")
+        {
+            last = serde_json::from_slice(&message).expect("an event is JSON");
+        }
+        last
+    }
+}

@@ -51,9 +51,12 @@ pub(crate) struct FaultReport {
     pub(crate) version: String,
 }
 
-/// Why a command failed.
+/// Why a command failed. Boxed: it is an outcome of nearly every function here, and rare.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub(crate) struct Failure(Box<Told>);
+
+#[derive(Debug)]
+struct Told {
     word: String,
     exit: Exit,
     message: String,
@@ -73,7 +76,7 @@ impl Failure {
     /// Makes a failure from its public word, such as `price-over-cap`, as a gateway's answer has
     /// it. An unknown word counts as `internal`.
     pub(crate) fn with_word(word: &str, message: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Told {
             word: word.to_owned(),
             exit: exit_of(word),
             message: message.into(),
@@ -81,7 +84,7 @@ impl Failure {
             also: Vec::new(),
             reasons: Vec::new(),
             fault: None,
-        }
+        }))
     }
 
     /// Makes a failure of `class` that tells `error` and all its sources.
@@ -91,42 +94,44 @@ impl Failure {
 
     /// Makes a failure of arguments or configuration.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Usage, ..Self::new(Class::Invalid, message) }
+        let mut failure = Self::new(Class::Invalid, message);
+        failure.0.exit = Exit::Usage;
+        failure
     }
 
     /// Adds the line that names what to change and a value that works.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.0.hint = Some(hint.into());
         self
     }
 
     /// Adds a further fact and its hint; empty: none.
     pub(crate) fn also(mut self, message: impl Into<String>, hint: &str) -> Self {
-        self.also.push((message.into(), (!hint.is_empty()).then(|| hint.to_owned())));
+        self.0.also.push((message.into(), (!hint.is_empty()).then(|| hint.to_owned())));
         self
     }
 
     /// Adds why each orchestrator does not serve, in the form of `passed_over`.
     pub(crate) fn reasons(mut self, reasons: Vec<serde_json::Value>) -> Self {
-        self.reasons = reasons;
+        self.0.reasons = reasons;
         self
     }
 
     /// Adds the plugin's fault.
     pub(crate) fn fault(mut self, fault: FaultReport) -> Self {
-        self.fault = Some(fault);
+        self.0.fault = Some(fault);
         self
     }
 
     /// Returns the exit code that goes with it.
-    pub(crate) const fn exit(&self) -> Exit {
-        self.exit
+    pub(crate) fn exit(&self) -> Exit {
+        self.0.exit
     }
 
     /// Returns the lines for people.
     pub(crate) fn text(&self) -> String {
-        let first = (&self.message, &self.hint);
-        let all = std::iter::once(first).chain(self.also.iter().map(|(fact, hint)| (fact, hint)));
+        let first = (&self.0.message, &self.0.hint);
+        let all = std::iter::once(first).chain(self.0.also.iter().map(|(fact, hint)| (fact, hint)));
         all.map(|(fact, hint)| {
             let hint = hint.as_ref().map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
             format!("framegate: {fact}\n{hint}")
@@ -136,13 +141,14 @@ impl Failure {
 
     /// Returns the form that scripts read.
     pub(crate) fn json(&self) -> serde_json::Value {
-        let facts = std::iter::once(&self.message).chain(self.also.iter().map(|(fact, _)| fact));
+        let facts =
+            std::iter::once(&self.0.message).chain(self.0.also.iter().map(|(fact, _)| fact));
         let message = facts.map(String::as_str).collect::<Vec<_>>().join("; ");
         serde_json::json!({ "error": {
-            "class": self.word,
+            "class": self.0.word,
             "message": message,
-            "reasons": self.reasons,
-            "fault": self.fault,
+            "reasons": self.0.reasons,
+            "fault": self.0.fault,
         }})
     }
 }

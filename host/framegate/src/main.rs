@@ -50,11 +50,11 @@ fn refuse_arguments(error: &clap::Error) -> ExitCode {
         drop(error.print());
         return Exit::Ok.into();
     }
-    let text = error.to_string();
+    let text = error.to_string().replacen("error: ", "framegate: ", 1);
     out::complain(&text);
     // The flag cannot be asked of a command line that was not understood.
     if std::env::args_os().any(|arg| arg == "--json") {
-        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let message = text.lines().next().unwrap_or_default().trim_start_matches("framegate: ");
         drop(out::json(&Failure::usage(message).json()));
     }
     Exit::Usage.into()

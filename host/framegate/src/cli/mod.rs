@@ -81,3 +81,21 @@ pub(crate) fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Worker(args) => worker::main(args),
     }
 }
+
+#[cfg(test)]
+#[test]
+fn the_help_is_what_is_checked_in() {
+    use clap::CommandFactory;
+
+    let mut program = Cli::command();
+    program.build();
+    program.clone().debug_assert();
+    let shown = program.get_subcommands().filter(|command| !command.is_hide_set());
+    let names: Vec<String> = shown.map(|command| command.get_name().to_owned()).collect();
+    let mut text = program.render_help().to_string();
+    for name in names {
+        let command = program.find_subcommand_mut(&name).expect("just listed");
+        text.push_str(&format!("\n---- {name}\n\n{}", command.render_help()));
+    }
+    crate::snapshot::compare("snapshots/help.txt", &text);
+}

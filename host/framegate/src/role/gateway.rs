@@ -1,51 +1,202 @@
 //! The gateway's process.
 
-use super::Ground;
+use std::path::Path as FilePath;
+
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use domain::id::JobId;
+use domain::price::LIVE_LOT;
+use domain::{Class, chain};
+use gateway::config::{Caps, Config as GatewayConfig, OrchestratorConfig, SelectionConfig};
+use gateway::{Gateway, GatewayHandle, JobRow, OrchestratorRow};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::{Ground, Service, policies, refuse_any, runtime};
+use crate::admin::Readiness;
 use crate::config::Config;
+use crate::config::convert::{self, GatewayPlan, Search};
 use crate::data::Role;
 use crate::failure::{Exit, Failure};
 use crate::listen::Wanted;
+use crate::telemetry::Telemetry;
+
+/// Configuration key of the front door.
+const HTTP: &str = "gateway.http";
+/// Configuration key of the admin side.
+const ADMIN: &str = "gateway.admin";
 
 /// Returns the addresses that it listens on.
 pub(super) fn wanted(config: &Config) -> Vec<Wanted> {
-    vec![
-        Wanted { key: "gateway.http", address: config.gateway.http },
-        Wanted { key: "gateway.admin", address: config.gateway.admin },
-    ]
+    let own = &config.gateway;
+    vec![Wanted { key: HTTP, address: own.http }, Wanted { key: ADMIN, address: own.admin }]
 }
 
+/// Runs the gateway until it is asked to stop.
 pub(crate) fn main(ground: Ground) -> Result<Exit, Failure> {
-    let wanted = wanted(&ground.config);
-    let own = ground.inherited.as_ref().and_then(|it| it.own_orchestrator.clone());
-    let hosts = ground.config.gateway.admin_hosts.clone();
-    let drain = ground.config.gateway.drain.duration();
-    let mut settled = ground.settle(Role::Gateway, &wanted)?;
+    let config = ground.config.clone();
+    let plan = match convert::gateway(&config, &Search::new(&config)) {
+        Ok(plan) => plan,
+        Err(problems) => return refuse_any(ground.file.as_deref(), &problems).map(|()| Exit::Ok),
+    };
+    let own = ground.inherited.as_ref().and_then(|inherited| inherited.own_orchestrator.clone());
+    let mut settled = ground.settle(Role::Gateway, &wanted(&config))?;
     let listen = settled.addresses();
-    let _http = settled.listener("gateway.http")?;
-    let admin = settled.listener("gateway.admin")?;
-    super::runtime()?.block_on(async move {
-        let stop = tokio::sync::watch::channel(false).0;
-        let mut stopped = stop.subscribe();
-        settled
-            .serve(
-                listen,
-                admin,
-                super::Service {
-                    url: String::new(),
-                    admin_hosts: hosts,
-                    routes: axum::Router::new(),
-                    ready: Box::new(|| crate::admin::Readiness {
-                        ready: true,
-                        detail: String::new(),
-                    }),
-                    run: async move {
-                        drop((own, stopped.wait_for(|stop| *stop).await));
-                        Ok(())
-                    },
-                    stop,
-                    drain,
-                },
-            )
-            .await
+    let (http, admin) = (settled.listener(HTTP)?, settled.listener(ADMIN)?);
+    let bound = http.local_addr().unwrap_or(config.gateway.http);
+    let url = plan.public_url.clone().unwrap_or_else(|| format!("http://{bound}"));
+    let built = built_from(&config, plan, own, settled.folder.path())?;
+    if built.orchestrators.is_empty() {
+        warn!(key = "gateway.orchestrators", "no orchestrator is known, so every job is refused");
+    }
+    if !bound.ip().is_loopback() {
+        warn!(%bound, key = HTTP, "anyone who reaches this address may start jobs");
+    }
+    runtime()?.block_on(async move {
+        let (gateway, handle) =
+            Gateway::build(built, http, Telemetry::sink()).map_err(|error| {
+                match error.class() {
+                    Class::Internal => Failure::from_error(Class::Internal, &error),
+                    _ => Failure::usage(chain(&error)),
+                }
+            })?;
+        let stop = watch::Sender::new(false);
+        let mut stopping = stop.subscribe();
+        let run = async move {
+            // A sender that is gone is as good as a wish to stop.
+            gateway.run(async move { drop(stopping.wait_for(|stop| *stop).await) }).await;
+            Ok(())
+        };
+        let looking = handle.clone();
+        let service = Service {
+            url,
+            admin_hosts: config.gateway.admin_hosts,
+            routes: routes(handle),
+            ready: Box::new(move || readiness(&looking)),
+            run,
+            stop,
+            drain: config.gateway.drain.duration(),
+        };
+        settled.serve(listen, admin, service).await
     })
+}
+
+fn built_from(
+    config: &Config,
+    plan: GatewayPlan,
+    own: Option<String>,
+    folder: &FilePath,
+) -> Result<GatewayConfig, Failure> {
+    let selection = match &plan.selection {
+        None => None,
+        Some(manifest) => Some(SelectionConfig {
+            policy: policies::selection("gateway.selection", manifest)?,
+            config: config.gateway.selection_config.clone(),
+            on_fault: plan.on_fault,
+        }),
+    };
+    let own = own.map(|uri| OrchestratorConfig {
+        name: Some(convert::own_name(config)),
+        ..OrchestratorConfig::at(uri)
+    });
+    // One that the file names as well is asked once.
+    let others = plan.orchestrators.into_iter();
+    let others = others.filter(|other| own.as_ref().is_none_or(|own| own.uri != other.uri));
+    Ok(GatewayConfig {
+        orchestrators: own.iter().cloned().chain(others).collect(),
+        discovery: plan.discovery,
+        caps: Caps::of(config.gateway.max_price_wei),
+        default_pipeline: plan.default_pipeline,
+        selection,
+        allowed_hosts: plan.allowed_hosts,
+        public_url: plan.public_url,
+        limits: plan.limits,
+        drain: config.gateway.drain.duration(),
+        ..GatewayConfig::new(Vec::new(), folder.to_owned())
+    })
+}
+
+fn readiness(handle: &GatewayHandle) -> Readiness {
+    let detail = if handle.ready() { "" } else { "it takes no jobs" };
+    Readiness { ready: detail.is_empty(), detail: detail.to_owned() }
+}
+
+fn routes(handle: GatewayHandle) -> Router {
+    Router::new()
+        .route("/v1/jobs", get(jobs))
+        .route("/v1/jobs/{job}", get(job).delete(end_job))
+        .route("/v1/orchestrators", get(orchestrators))
+        .with_state(handle)
+}
+
+async fn jobs(State(handle): State<GatewayHandle>) -> Json<Value> {
+    let row = |row: JobRow| {
+        json!({
+            "job": row.id.to_string(),
+            "state": row.state,
+            "capability": row.capability,
+            "request": row.request,
+            "orchestrator": row.orchestrator.map(|id| id.to_string()),
+            "reason": row.reason,
+            "age_s": row.age.as_secs_f64(),
+        })
+    };
+    Json(json!({ "jobs": handle.jobs().into_iter().map(row).collect::<Vec<Value>>() }))
+}
+
+async fn job(State(handle): State<GatewayHandle>, Path(job): Path<String>) -> Response {
+    match handle.job(&job) {
+        Some(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn end_job(State(handle): State<GatewayHandle>, Path(job): Path<String>) -> StatusCode {
+    let number = job.strip_prefix("job-").and_then(|number| number.parse().ok());
+    match number.map(|number| handle.cancel(JobId(number))) {
+        Some(true) => StatusCode::NO_CONTENT,
+        Some(false) | None => StatusCode::NOT_FOUND,
+    }
+}
+
+async fn orchestrators(State(handle): State<GatewayHandle>) -> Json<Value> {
+    let now = Instant::now().into_std();
+    let row = |row: OrchestratorRow| {
+        let offered: Vec<String> = row.capabilities.iter().map(ToString::to_string).collect();
+        let answered = row.answered_at.map(|at| now.saturating_duration_since(at).as_secs_f64());
+        json!({
+            "orchestrator": row.id.to_string(),
+            "uri": row.uri,
+            "reachable": row.reachable,
+            "detail": row.detail,
+            "answered_s_ago": answered,
+            "rtt_us": row.rtt_us,
+            "capabilities": offered,
+            "jobs": row.in_flight,
+            "attempts": row.attempts,
+            "successes": row.successes,
+        })
+    };
+    let offering = |offering: domain::offering::Offering| {
+        json!({
+            "orchestrator": offering.orchestrator.to_string(),
+            "capability": offering.capability.to_string(),
+            "price_wei": offering.price.map(|price| price.for_lot(LIVE_LOT).to_string()),
+            "slots_free": offering.slots_free,
+            "slots_total": offering.slots_total,
+            "warm": offering.warm,
+            "hardware": offering.hardware,
+        })
+    };
+    let policy = handle.policy();
+    Json(json!({
+        "orchestrators": handle.orchestrators().into_iter().map(row).collect::<Vec<Value>>(),
+        "offerings": handle.offerings().into_iter().map(offering).collect::<Vec<Value>>(),
+        "policy": { "plugin_slot": policy.plugin_slot, "active": policy.active },
+    }))
 }

@@ -1,1 +1,246 @@
-//! TODO
+//! The gateway role: the front door of a network of orchestrators. It takes jobs from applications,
+//! finds out who offers what they need, lets a policy choose under a cap, relays, and answers for
+//! how it ended. Pictures are bytes to it: it cannot even reach the code that decodes one.
+//!
+//! **Invariants:** a job that was answered with channels ends with an `ended` event; a job that was
+//! not is refused with a reason for each orchestrator; nothing it holds grows without a limit.
+
+mod book;
+mod bridge;
+mod channels;
+mod choose;
+pub mod config;
+mod discover;
+mod ended;
+mod handle;
+mod intake;
+mod live;
+mod market;
+mod open;
+mod pump;
+mod record;
+mod routes;
+mod start;
+mod state;
+
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use domain::Class;
+use domain::event::Sink;
+use http::Uri;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use url::{Host, Url};
+use wire::client::Client;
+use wire::tls::{PinError, Pins};
+use wire::trickle::{self, Store};
+
+pub use crate::book::OrchestratorRow;
+pub use crate::choose::PolicyName;
+use crate::config::{Config, OrchestratorConfig, Security};
+pub use crate::handle::{Counters, GatewayHandle, PolicyRow};
+pub use crate::record::{JobRow, JobState};
+use crate::state::{State, Task, now};
+
+/// File of the certificates that were seen first.
+const PINS_FILE: &str = "pins.json";
+/// Jobs between the front door and the loop that runs them; it takes them at once.
+const TASKS_QUEUE: usize = 16;
+/// How often old records and idle channels are collected.
+const SWEEP: Duration = Duration::from_secs(5);
+/// Channels of one job.
+const CHANNELS_PER_JOB: usize = 4;
+
+/// Why a gateway could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The address of an orchestrator is none.
+    #[error("`{uri}` is no address of an orchestrator (`https://host:port`)")]
+    Address {
+        /// The address.
+        uri: String,
+    },
+    /// An orchestrator that is not on this machine would be spoken to in cleartext.
+    #[error("`{uri}` would be spoken to in cleartext, which is allowed on loopback only")]
+    Cleartext {
+        /// The address.
+        uri: String,
+    },
+    /// The pinned certificates cannot be used.
+    #[error("certificates of orchestrators")]
+    Pins(#[from] PinError),
+    /// The listener cannot be used.
+    #[error("port of the front door")]
+    Listener(#[source] std::io::Error),
+}
+
+impl BuildError {
+    /// Returns the class of the error.
+    pub const fn class(&self) -> Class {
+        match self {
+            Self::Address { .. } | Self::Cleartext { .. } => Class::Invalid,
+            Self::Pins(error) => error.class(),
+            Self::Listener(_) => Class::Internal,
+        }
+    }
+}
+
+/// A gateway that is ready to run.
+pub struct Gateway {
+    state: Arc<State>,
+    listener: tokio::net::TcpListener,
+    origins: Vec<Uri>,
+    tasks: mpsc::Receiver<Task>,
+    stop: watch::Sender<bool>,
+}
+
+impl Gateway {
+    /// Builds a gateway that will serve `listener`. Must be called within a tokio runtime; blocks
+    /// on the file of pinned certificates.
+    pub fn build(
+        config: Config,
+        listener: TcpListener,
+        sink: Arc<dyn Sink>,
+    ) -> Result<(Self, GatewayHandle), BuildError> {
+        listener.set_nonblocking(true).map_err(BuildError::Listener)?;
+        let address = listener.local_addr().map_err(BuildError::Listener)?;
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(BuildError::Listener)?;
+        let origins: Vec<Uri> =
+            config.orchestrators.iter().map(origin).collect::<Result<_, _>>()?;
+        let pins = Pins::load(&config.data_dir.join(PINS_FILE))?;
+        let (stop, stopping) = watch::channel(false);
+        let (tasks_in, tasks) = mpsc::channel(TASKS_QUEUE);
+        let names = config.orchestrators.iter().map(|it| (it.name.clone(), it.uri.clone()));
+        let limits = trickle::Limits {
+            // Channels that their last readers have not left yet count as well.
+            channels_max: config.limits.jobs_max.saturating_mul(CHANNELS_PER_JOB * 2),
+            ..trickle::Limits::default()
+        };
+        let state = Arc::new(State {
+            address,
+            client: Client::new(pins, wire::client::Config::default()),
+            sink,
+            book: Mutex::new(book::Book::new(names)),
+            markets: ArcSwap::default(),
+            store: Store::new(limits),
+            records: Mutex::default(),
+            counted: choose::Counted::default(),
+            jobs: state::Jobs::default(),
+            tasks: tasks_in,
+            stopping,
+            rounds: watch::Sender::default(),
+            nudge: Notify::new(),
+            changed: Notify::new(),
+            config,
+        });
+        let handle = GatewayHandle::new(Arc::clone(&state));
+        Ok((Self { state, listener, origins, tasks, stop }, handle))
+    }
+
+    /// Serves until `shutdown` completes, then refuses new jobs and lets those that run send their
+    /// tails within [`Config::drain`].
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
+        let Self { state, listener, origins, mut tasks, stop } = self;
+        let (serving_ends, served_out) = oneshot::channel::<()>();
+        let mut background = JoinSet::new();
+        background.spawn(discover::run(Arc::clone(&state), origins));
+        background.spawn(sweep(Arc::clone(&state)));
+        let app = routes::app(Arc::clone(&state));
+        let serve =
+            wire::serve::serve(listener, None, app, wire::serve::Config::default(), async {
+                // The sender is dropped: nothing else happens to it.
+                let _ = served_out.await;
+            });
+        let work = async {
+            let mut jobs: JoinSet<()> = JoinSet::new();
+            tokio::pin!(shutdown);
+            loop {
+                tokio::select! {
+                    () = &mut shutdown => break,
+                    Some(task) = tasks.recv() => drop(jobs.spawn(task)),
+                    Some(_) = jobs.join_next() => {}
+                }
+            }
+            stop.send_replace(true);
+            drain(&mut jobs, &mut tasks, state.config.drain).await;
+            drop(serving_ends);
+        };
+        tokio::join!(serve, work);
+        background.shutdown().await;
+    }
+}
+
+/// Lets the jobs end, those included that were let in just before the stop.
+async fn drain(jobs: &mut JoinSet<()>, tasks: &mut mpsc::Receiver<Task>, limit: Duration) {
+    let drained = timeout(limit, async {
+        loop {
+            while let Ok(task) = tasks.try_recv() {
+                jobs.spawn(task);
+            }
+            if jobs.join_next().await.is_none() {
+                break;
+            }
+        }
+    });
+    if drained.await.is_err() {
+        tracing::warn!(jobs = jobs.len(), ?limit, "jobs cut off by the stop");
+        jobs.shutdown().await;
+    }
+}
+
+/// Checks the address of an orchestrator.
+fn origin(orchestrator: &OrchestratorConfig) -> Result<Uri, BuildError> {
+    let uri = &orchestrator.uri;
+    let bad = || BuildError::Address { uri: uri.clone() };
+    let url = Url::parse(uri).map_err(|_| bad())?;
+    let scheme = match orchestrator.security {
+        Security::Pinned => "https",
+        Security::Cleartext => "http",
+    };
+    if url.scheme() != scheme || url.cannot_be_a_base() {
+        return Err(bad());
+    }
+    let loopback = match url.host() {
+        None => return Err(bad()),
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+    };
+    if orchestrator.security == Security::Cleartext && !loopback {
+        return Err(BuildError::Cleartext { uri: uri.clone() });
+    }
+    uri.parse().map_err(|_| bad())
+}
+
+/// Collects what ran out: records, idle channels.
+async fn sweep(state: Arc<State>) {
+    let mut clock = interval(SWEEP);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        clock.tick().await;
+        state.records().forget(now());
+        for channel in state.store.sweep() {
+            tracing::debug!(channel, "idle channel closed");
+        }
+    }
+}
+
+#[cfg(test)]
+#[test]
+fn cleartext_is_spoken_on_loopback_only_and_never_by_mistake() {
+    let check = |uri: &str| origin(&OrchestratorConfig::at(uri)).map_err(|error| error.to_string());
+    for good in ["https://orch.example:8935", "http://127.0.0.1:1", "http://[::1]:1"] {
+        assert!(check(good).is_ok(), "{good}");
+    }
+    assert!(check("http://orch.example:8935").unwrap_err().contains("cleartext"));
+    assert!(check("orch.example:8935").unwrap_err().contains("no address"));
+    let forced = OrchestratorConfig {
+        security: Security::Cleartext,
+        ..OrchestratorConfig::at("https://127.0.0.1:1")
+    };
+    assert!(origin(&forced).is_err());
+}

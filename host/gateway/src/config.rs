@@ -1,0 +1,214 @@
+//! What a gateway is built from: plain values, checked by whoever made them but for the addresses
+//! of orchestrators, which [`crate::Gateway::build`] reads.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use domain::capability::Capability;
+use plugin::SelectionPolicy;
+use wire::allow::AllowedHosts;
+
+/// Time between two questions to each orchestrator unless configured: an offering's figures say
+/// something about the present, and a thousand orchestrators cost 200 calls a second.
+pub const DISCOVERY_INTERVAL: Duration = Duration::from_secs(5);
+/// Time that a job without a snapshot waits for answers before it looks whether anybody offers
+/// what it needs; doubled at each look. The network's figure.
+pub const DISCOVERY_WINDOW: Duration = Duration::from_millis(500);
+/// Time after which a question is given up. The network's figure.
+pub const DISCOVERY_MAX: Duration = Duration::from_secs(6);
+/// Jobs at once unless configured: with [`BUFFERED_BYTES_MAX`] each, 2 GiB at the worst.
+pub const JOBS_MAX: usize = 256;
+/// Jobs at once of one client address unless configured: a quarter of all, so that no one address
+/// takes the gateway, and an application server still has room.
+pub const JOBS_PER_CLIENT_MAX: usize = 64;
+/// Bytes of a start unless configured: parameters with a workflow of some thousand nodes.
+pub const BODY_BYTES_MAX: usize = 1 << 20;
+/// Bytes of media held for one job unless configured, half for each direction: four seconds of
+/// 8 Mb/s video.
+pub const BUFFERED_BYTES_MAX: usize = 8 << 20;
+/// Time for live jobs to send their tails after a stop was asked for, unless configured: as long
+/// as an orchestrator drains, and its report.
+pub const DRAIN_MAX: Duration = domain::job::REPORT_MAX;
+
+/// How the connection to an orchestrator is secured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Security {
+    /// TLS; the certificate seen first is trusted, another one is refused.
+    #[default]
+    Pinned,
+    /// None, which is allowed on loopback only.
+    Cleartext,
+}
+
+/// An orchestrator that may be given work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrchestratorConfig {
+    /// Its name; `None`: its wallet address, or else host and port.
+    pub name: Option<String>,
+    /// Its address, `https://host:8935`; `http://` with [`Security::Cleartext`].
+    pub uri: String,
+    /// How the connection is secured.
+    pub security: Security,
+}
+
+impl OrchestratorConfig {
+    /// Makes one without a name; the scheme of `uri` says how the connection is secured.
+    pub fn at(uri: impl Into<String>) -> Self {
+        let uri = uri.into();
+        let cleartext = uri.starts_with("http://");
+        let security = if cleartext { Security::Cleartext } else { Security::Pinned };
+        Self { name: None, uri, security }
+    }
+}
+
+/// What happens to a job for which the selection policy faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnFault {
+    /// The native rule chooses.
+    #[default]
+    Native,
+    /// The job is refused.
+    Refuse,
+}
+
+/// The plugin that selects orchestrators.
+#[derive(Clone)]
+pub struct SelectionConfig {
+    /// The loaded component.
+    pub policy: SelectionPolicy,
+    /// Its JSON document; empty if there is none.
+    pub config: String,
+    /// What happens when it faults.
+    pub on_fault: OnFault,
+}
+
+impl std::fmt::Debug for SelectionConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SelectionConfig")
+            .field("policy", self.policy.identity())
+            .field("on_fault", &self.on_fault)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The most that a lot may cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caps {
+    /// Wei for one lot; `u64::MAX`: no cap.
+    pub general_wei: u64,
+    /// Wei for one lot of these capabilities, in place of the general cap.
+    pub by_capability: BTreeMap<Capability, u64>,
+}
+
+impl Caps {
+    /// Makes a cap for everything.
+    pub const fn of(general_wei: u64) -> Self {
+        Self { general_wei, by_capability: BTreeMap::new() }
+    }
+
+    /// Returns the cap in wei for one lot of `capability`, for a job that itself names `asked`.
+    pub fn wei(&self, capability: &Capability, asked: Option<u64>) -> u64 {
+        let own = self.by_capability.get(capability).copied().unwrap_or(self.general_wei);
+        asked.map_or(own, |asked| asked.min(own))
+    }
+}
+
+/// Limits at the edge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Jobs at once.
+    pub jobs_max: usize,
+    /// Jobs at once of one client address; each has four channels.
+    pub jobs_per_client_max: usize,
+    /// Bytes of one segment; segments are not held whole.
+    pub segment_bytes_max: u64,
+    /// Bytes of a start.
+    pub body_bytes_max: usize,
+    /// Bytes of media held for one job.
+    pub buffered_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            jobs_max: JOBS_MAX,
+            jobs_per_client_max: JOBS_PER_CLIENT_MAX,
+            segment_bytes_max: wire::trickle::SEGMENT_BYTES_MAX,
+            body_bytes_max: BODY_BYTES_MAX,
+            buffered_bytes_max: BUFFERED_BYTES_MAX,
+        }
+    }
+}
+
+/// How orchestrators are asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiscoveryConfig {
+    /// Time between two questions to each.
+    pub interval: Duration,
+    /// Time that a job without a snapshot waits before it first looks.
+    pub window: Duration,
+    /// Time after which a question is given up.
+    pub hard_stop: Duration,
+}
+
+impl Default for DiscoveryConfig {
+    fn default() -> Self {
+        Self { interval: DISCOVERY_INTERVAL, window: DISCOVERY_WINDOW, hard_stop: DISCOVERY_MAX }
+    }
+}
+
+/// What a gateway is built from.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The orchestrators that may be given work.
+    pub orchestrators: Vec<OrchestratorConfig>,
+    /// How they are asked.
+    pub discovery: DiscoveryConfig,
+    /// The most that work may cost.
+    pub caps: Caps,
+    /// Pipeline of a job that names none; `None`: such a job is refused.
+    pub default_pipeline: Option<String>,
+    /// Selects orchestrators; `None`: the native rule.
+    pub selection: Option<SelectionConfig>,
+    /// Hosts that URLs given by clients and orchestrators may name.
+    pub allowed_hosts: AllowedHosts,
+    /// Folder of the role; `pins.json` is kept there.
+    pub data_dir: PathBuf,
+    /// What URLs given to clients begin with; `None`: `http://` and the host that they asked for.
+    pub public_url: Option<String>,
+    /// Limits at the edge.
+    pub limits: Limits,
+    /// Time for live jobs to send their tails after a stop was asked for.
+    pub drain: Duration,
+}
+
+impl Config {
+    /// Makes the configuration of a gateway for `orchestrators` that keeps its state in
+    /// `data_dir`; everything else is as it ships, without a cap on prices.
+    pub fn new(orchestrators: Vec<OrchestratorConfig>, data_dir: PathBuf) -> Self {
+        Self {
+            orchestrators,
+            discovery: DiscoveryConfig::default(),
+            caps: Caps::of(u64::MAX),
+            default_pipeline: None,
+            selection: None,
+            allowed_hosts: AllowedHosts::default(),
+            data_dir,
+            public_url: None,
+            limits: Limits::default(),
+            drain: DRAIN_MAX,
+        }
+    }
+}
+
+#[cfg(test)]
+#[test]
+fn a_job_may_lower_a_cap_and_never_raise_it() {
+    let sketch = Capability::live("sketch-video").unwrap();
+    let other = Capability::live("other").unwrap();
+    let caps = Caps { by_capability: BTreeMap::from([(sketch.clone(), 5)]), ..Caps::of(9) };
+    assert_eq!((caps.wei(&sketch, None), caps.wei(&other, None)), (5, 9));
+    assert_eq!((caps.wei(&sketch, Some(3)), caps.wei(&sketch, Some(7))), (3, 5));
+    assert_eq!(Caps::of(u64::MAX).wei(&other, Some(4)), 4);
+}

@@ -1,0 +1,202 @@
+//! Asking orchestrators what they offer, in the background and all at once, and keeping the
+//! snapshots in step with what they say.
+//!
+//! **Invariants:** a slow orchestrator holds up nobody's answer but its own; answers are in the
+//! snapshots before the round that brought them counts as finished.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use domain::capability::Capability;
+use domain::chain;
+use domain::event::Event;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use http::Uri;
+use tokio::time::{sleep_until, timeout, timeout_at};
+use wire::client::{ClientError, Measured};
+use wire::livepeer::{Quote, ask_for_everything, is_capped};
+
+use crate::book::{Change, MODELS_MAX, Seat};
+use crate::choose;
+use crate::market::{self, Chooser, Market, Markets};
+use crate::state::{State, now};
+
+/// Shortest time between two rounds that jobs ask for: who asks for what nobody offers must not
+/// make the gateway ask everybody each time.
+const AGAIN_MIN: Duration = Duration::from_secs(1);
+
+/// How far discovery is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Round {
+    /// Rounds that are over.
+    pub(crate) finished: u64,
+    /// When the last one ended.
+    pub(crate) finished_at: Option<Instant>,
+    /// Number of the last snapshots.
+    pub(crate) generation: u64,
+    /// Changes of the book that are in them.
+    pub(crate) seen: u64,
+}
+
+/// What one question brought.
+struct Heard {
+    seat: Seat,
+    /// What [`crate::book::Book::asking`] gave.
+    asked: u64,
+    answer: Result<Measured, Trouble>,
+}
+
+enum Trouble {
+    Client(ClientError),
+    Slow(Duration),
+}
+
+/// Asks all the time; never ends.
+pub(crate) async fn run(state: Arc<State>, origins: Vec<Uri>) {
+    let mut asks = FuturesUnordered::new();
+    let mut begun_at = now();
+    let mut next = begun_at;
+    let mut asking = false;
+    let mut broken = false;
+    loop {
+        let mut dirty = false;
+        tokio::select! {
+            Some(heard) = asks.next() => {
+                apply(&state, heard);
+                dirty = true;
+            }
+            () = state.changed.notified() => dirty = true,
+            () = state.nudge.notified(), if !asking => next = next.min(begun_at + AGAIN_MIN),
+            () = sleep_until(next.into()), if !asking => {
+                begun_at = now();
+                next = begun_at + state.config.discovery.interval;
+                asking = true;
+                asks.extend(origins.iter().enumerate().map(|(seat, it)| ask(&state, seat, it)));
+            }
+        }
+        while let Some(Some(heard)) = asks.next().now_or_never() {
+            apply(&state, heard);
+        }
+        if dirty {
+            rebuild(&state, &mut broken).await;
+        }
+        if asking && asks.is_empty() {
+            asking = false;
+            state.rounds.send_modify(|round| {
+                round.finished += 1;
+                round.finished_at = Some(now());
+            });
+        }
+    }
+}
+
+async fn ask(state: &State, seat: Seat, origin: &Uri) -> Heard {
+    let asked = state.book().asking(seat);
+    let limit = state.config.discovery.hard_stop;
+    let call = state.client.get_orchestrator(origin.clone(), ask_for_everything());
+    let answer = match timeout(limit, call).await {
+        Ok(answer) => answer.map_err(Trouble::Client),
+        Err(_) => Err(Trouble::Slow(limit)),
+    };
+    Heard { seat, asked, answer }
+}
+
+fn apply(state: &State, heard: Heard) {
+    let Heard { seat, asked, answer } = heard;
+    let now = now();
+    let mut book = state.book();
+    let change = match answer {
+        Ok(measured) => match Quote::of(&measured.info, MODELS_MAX) {
+            Some(quote) => book.answered(seat, quote, measured.round_trip, asked, now),
+            None => book.missed(seat, "it says that it does not work".to_owned()),
+        },
+        Err(Trouble::Client(error)) if is_capped(&error) => book.capped(seat, asked, now),
+        Err(Trouble::Client(error)) => book.missed(seat, chain(&error)),
+        Err(Trouble::Slow(limit)) => book.missed(seat, format!("no answer within {limit:?}")),
+    };
+    drop(book);
+    if let Some(Change { orchestrator, uri, reachable, detail }) = change {
+        state.sink.emit(Event::OrchestratorChanged { orchestrator, uri, reachable, detail });
+    }
+}
+
+/// Makes the snapshots anew. `broken`: whether the last ones had to do without their policy.
+async fn rebuild(state: &Arc<State>, broken: &mut bool) {
+    let (offerings, seen) = {
+        let book = state.book();
+        (book.offerings(), book.changes())
+    };
+    let generation = state.rounds.borrow().generation + 1;
+    let (owner, at) = (Arc::clone(state), now());
+    let built = tokio::task::spawn_blocking(move || {
+        market::build(offerings, owner.config.selection.as_ref(), generation, at)
+    });
+    let markets: Markets = match built.await {
+        Ok(markets) => markets,
+        Err(error) => {
+            tracing::error!(error = %error, "snapshots not built");
+            return;
+        }
+    };
+    let trouble = markets.values().find_map(|market| match &market.chooser {
+        Chooser::Broken(trouble) => Some(trouble.clone()),
+        Chooser::Native | Chooser::Policy(_) => None,
+    });
+    if let (Some(trouble), false) = (&trouble, *broken) {
+        choose::tell_broken(&*state.sink, trouble);
+    }
+    *broken = trouble.is_some();
+    state.markets.store(Arc::new(markets));
+    state.rounds.send_modify(|round| (round.generation, round.seen) = (generation, seen));
+}
+
+/// Returns the snapshot of `capability`, asking afresh where there is none. Looks after each window
+/// of [`crate::config::DiscoveryConfig::window`], doubled each time, so that a slow orchestrator
+/// does not hold up what a quick one can do; ends with the round, or at `until`.
+pub(crate) async fn find(
+    state: &State,
+    capability: &Capability,
+    until: Instant,
+) -> Option<Arc<Market>> {
+    let look = || state.markets.load().get(capability).cloned();
+    let mut rounds = state.rounds.subscribe();
+    let before = *rounds.borrow_and_update();
+    let just_asked = before.finished_at.is_some_and(|at| now() < at + AGAIN_MIN);
+    if let Some(market) = look() {
+        return Some(market);
+    }
+    if just_asked {
+        return None;
+    }
+    state.nudge.notify_one();
+    let mut window = state.config.discovery.window;
+    let mut window_end = now() + window;
+    while now() < until {
+        let over = rounds.wait_for(|round| round.finished > before.finished);
+        match timeout_at(window_end.min(until).into(), over).await {
+            Ok(_) => return look(),
+            Err(_) => {
+                if let Some(market) = look() {
+                    return Some(market);
+                }
+            }
+        }
+        window = window.saturating_mul(2);
+        window_end = now() + window;
+    }
+    None
+}
+
+/// Waits until everything that is known by now is in the snapshots, or until `until`; says whether
+/// it was not before.
+pub(crate) async fn caught_up(state: &State, until: Instant) -> bool {
+    let known = state.book().changes();
+    let mut rounds = state.rounds.subscribe();
+    if rounds.borrow_and_update().seen >= known {
+        return false;
+    }
+    state.changed.notify_one();
+    let _ = timeout_at(until.into(), rounds.wait_for(|round| round.seen >= known)).await;
+    true
+}

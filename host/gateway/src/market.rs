@@ -1,0 +1,183 @@
+//! Snapshots: for each capability the offerings as they were at one moment, with the policy
+//! prepared for exactly them. Building one blocks; looking one up costs nothing.
+//!
+//! **Invariant:** candidate `n` of the policy's snapshot is row `n` of the market that holds it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use domain::capability::Capability;
+use domain::price::{LIVE_LOT, Lot};
+use plugin::{Candidate, Fault, PreparedSelection, Ready, Scope, Snapshot};
+
+use crate::book::Row;
+use crate::config::SelectionConfig;
+
+/// Capabilities with a snapshot: the policy engine has 256 instances, and each takes two while
+/// snapshots change. The first by name count.
+pub(crate) const CAPABILITIES_MAX: usize = 100;
+
+/// Every snapshot.
+pub(crate) type Markets = BTreeMap<Capability, Arc<Market>>;
+
+/// The offerings of one capability.
+pub(crate) struct Market {
+    /// One for each candidate.
+    pub(crate) rows: Vec<Row>,
+    /// Who ranks them.
+    pub(crate) chooser: Chooser,
+}
+
+/// Who ranks the candidates of a market.
+pub(crate) enum Chooser {
+    /// The native rule: no policy is configured.
+    Native,
+    /// The policy, prepared.
+    Policy(Ready<PreparedSelection>),
+    /// The policy could not be prepared.
+    Broken(Broken),
+}
+
+/// Why a policy could not be prepared.
+#[derive(Debug, Clone)]
+pub(crate) enum Broken {
+    /// It faulted.
+    Fault(Box<Fault>),
+    /// It refuses its document or this snapshot.
+    Refused(String),
+}
+
+impl Broken {
+    /// Says what happened, for people.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Fault(fault) => fault.to_string(),
+            Self::Refused(text) => text.clone(),
+        }
+    }
+}
+
+/// Returns the milliseconds since 1970.
+pub(crate) fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Builds the snapshots of `offerings`, numbered `generation`. Blocks while the policy prepares.
+pub(crate) fn build(
+    offerings: BTreeMap<Capability, Vec<Row>>,
+    selection: Option<&SelectionConfig>,
+    generation: u64,
+    now: Instant,
+) -> Markets {
+    let left_out = offerings.len().saturating_sub(CAPABILITIES_MAX);
+    if left_out > 0 {
+        tracing::warn!(left_out, limit = CAPABILITIES_MAX, "capabilities left out of the snapshot");
+    }
+    let market = |(capability, rows): (Capability, Vec<Row>)| {
+        let chooser = match selection {
+            None => Chooser::Native,
+            Some(selection) => prepare(&capability, &rows, selection, generation, now),
+        };
+        (capability, Arc::new(Market { rows, chooser }))
+    };
+    offerings.into_iter().take(CAPABILITIES_MAX).map(market).collect()
+}
+
+fn prepare(
+    capability: &Capability,
+    rows: &[Row],
+    selection: &SelectionConfig,
+    generation: u64,
+    now: Instant,
+) -> Chooser {
+    let mut scope = Scope::new(capability.as_str(), Lot::live(), generation, unix_ms());
+    let candidates: Vec<_> = rows.iter().map(|row| candidate(row, &mut scope, now)).collect();
+    let snapshot = match Snapshot::new(scope, &candidates) {
+        Ok(snapshot) => Arc::new(snapshot),
+        Err(error) => return Chooser::Broken(Broken::Refused(error.to_string())),
+    };
+    match selection.policy.ready(snapshot, &selection.config) {
+        Ok(Ok(ready)) => Chooser::Policy(ready),
+        Ok(Err(refused)) => Chooser::Broken(Broken::Refused(refused.to_string())),
+        Err(fault) => Chooser::Broken(Broken::Fault(Box::new(fault))),
+    }
+}
+
+fn candidate(row: &Row, scope: &mut Scope, now: Instant) -> Candidate {
+    let offering = &row.offering;
+    let unknown = Candidate::unknown(&offering.orchestrator.0, &offering.uri);
+    let ms = |at: Instant| {
+        let age = now.saturating_duration_since(at).as_millis();
+        u32::try_from(age).unwrap_or(u32::MAX)
+    };
+    Candidate {
+        hardware: index_of(&mut scope.hardware, &offering.hardware),
+        price_wei: offering.price.map_or(u64::MAX, |price| price.for_lot(LIVE_LOT)),
+        rtt_us: offering.rtt_us.unwrap_or(u32::MAX),
+        attempts: offering.attempts,
+        success_ppm: offering.success_ppm(),
+        last_failure_ms: offering.failed_at.map_or(u32::MAX, ms),
+        slots_free: offering.slots_free.unwrap_or(1),
+        slots_total: offering.slots_total.unwrap_or(0),
+        in_flight: offering.in_flight,
+        gpu_memory_free_mib: row.device.as_ref().map_or(0, |device| device.memory_free_mib),
+        gpu_memory_total_mib: row.device.as_ref().map_or(0, |device| device.memory_total_mib),
+        warm: offering.warm,
+        ..unknown
+    }
+}
+
+/// Finds `name` in a table, adding it where it is new.
+fn index_of(table: &mut Vec<String>, name: &str) -> u32 {
+    let at = table.iter().position(|known| known == name).unwrap_or_else(|| {
+        table.push(name.to_owned());
+        table.len() - 1
+    });
+    u32::try_from(at).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use wire::livepeer::{Device, Model, Quote};
+
+    use super::*;
+    use crate::book::Book;
+
+    #[test]
+    fn a_candidate_says_what_is_known_and_leaves_the_rest_unknown() {
+        let now = Instant::now();
+        let mut book = Book::new([(None, "https://a:8935".to_owned())]);
+        let capability = Capability::live("sketch-video").unwrap();
+        let model = Model {
+            capability: capability.clone(),
+            warm: true,
+            slots_free: 3,
+            slots_used: 1,
+            price: domain::price::UnitPrice::new(5, LIVE_LOT),
+        };
+        let device = Device { name: "cpu".into(), memory_free_mib: 7, memory_total_mib: 9 };
+        let quote = Quote { models: vec![model], devices: vec![Some(device)], ..Quote::default() };
+        book.answered(0, quote, Duration::from_micros(800), 0, now);
+        let rows = book.offerings().remove(&capability).unwrap();
+        let mut scope = Scope::new(capability.as_str(), Lot::live(), 1, 1);
+        let made = candidate(&rows[0], &mut scope, now);
+        let wanted = Candidate {
+            hardware: 1,
+            price_wei: 5,
+            rtt_us: 800,
+            slots_free: 3,
+            slots_total: 4,
+            gpu_memory_free_mib: 7,
+            gpu_memory_total_mib: 9,
+            warm: true,
+            ..Candidate::unknown("a:8935", "https://a:8935")
+        };
+        assert_eq!((made, scope.hardware), (wanted, vec![String::new(), "cpu".to_owned()]));
+        let markets = build(book.offerings(), None, 1, now);
+        assert!(matches!(markets[&capability].chooser, Chooser::Native));
+    }
+}

@@ -1,0 +1,85 @@
+//! Measurements against a baseline, in pairs, in one run.
+//!
+//! A measurement and its baseline are taken in turn (A B B A …), each pair gives one ratio, and the
+//! median of the ratios is reported with a bootstrap interval. What is too noisy to say is called
+//! `noisy`, and no ratio is claimed. Nothing here decides whether a ratio is good enough.
+
+mod bare;
+mod clock;
+mod floor;
+mod line;
+mod live;
+mod machine;
+mod op;
+mod pair;
+mod place;
+mod policy;
+mod sketch;
+mod stats;
+
+pub use line::{Line, table};
+pub use place::build_program;
+pub use stats::Interval;
+
+use serde_json::Value;
+
+/// One thing that can be measured.
+#[derive(Debug, Clone, Copy)]
+pub struct Bench {
+    /// Name, such as `policy.call`.
+    pub id: &'static str,
+    /// What is compared with what.
+    pub what: &'static str,
+    /// Whether it runs the program, which `FRAMEGATE_BIN` then names.
+    pub uses_program: bool,
+    /// Measures it; several lines if it has several figures.
+    pub run: fn() -> Result<Vec<Line>, Skipped>,
+}
+
+/// Why something cannot be measured here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Skipped(pub String);
+
+impl Skipped {
+    fn of(error: impl std::error::Error + 'static) -> Self {
+        Self(domain::chain(&error))
+    }
+}
+
+/// Everything that can be measured.
+pub const BENCHES: &[Bench] = &[
+    Bench {
+        id: "policy.call",
+        what: "a no-op pick through host/plugin, over a bare typed call",
+        uses_program: false,
+        run: policy::run,
+    },
+    Bench {
+        id: "pipeline.op",
+        what: "a no-op host op called by a guest, over a bare import",
+        uses_program: false,
+        run: op::run,
+    },
+    Bench {
+        id: "session.sketch720.cpu",
+        what: "processor time of a worker session, over ffmpeg with the same look and encoder",
+        uses_program: true,
+        run: sketch::run,
+    },
+    Bench {
+        id: "live.latency",
+        what: "publish to receive through both roles, over decode + one frame + encode",
+        uses_program: true,
+        run: live::run,
+    },
+];
+
+/// Adds `facts` to those about the machine, for the `env` of a line.
+fn env(facts: Value) -> Value {
+    let mut all = machine::Machine::look().facts();
+    if let (Some(all), Value::Object(facts)) = (all.as_object_mut(), facts) {
+        all.extend(facts);
+    }
+    all
+}

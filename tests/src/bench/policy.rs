@@ -1,0 +1,86 @@
+//! `policy.call`: a `pick` that chooses candidate 0, through `host/plugin` as a gateway calls it,
+//! over the bare typed call of the same component.
+
+use std::sync::Arc;
+
+use domain::price::Lot;
+use plugin::{Candidate, JobFacts, Limits, PolicyEngine, Scope, SelectionPolicy, Snapshot};
+use serde_json::json;
+
+use super::bare::{Bare, Decline, Job, Shortlist, Urgency};
+use super::pair::{least, measure};
+use super::{Line, Skipped, clock, env, machine, place};
+
+const INTERFACE: &str = "framegate:policy/selection@0.1.0";
+/// Calls in a block: some 5 ms.
+const CALLS: u32 = 20_000;
+/// Blocks of which the least counts.
+const BLOCKS: usize = 9;
+/// Pairs: a tenth of a second each.
+const PAIRS: usize = 25;
+const GOAL: f64 = 1.2;
+
+/// Measures the call.
+pub(super) fn run() -> Result<Vec<Line>, Skipped> {
+    let folder = place::guest("pick-first")?;
+    let idle = machine::idle();
+
+    let engine = PolicyEngine::new().map_err(Skipped::of)?;
+    let policy =
+        SelectionPolicy::load_folder(&engine, &folder, Limits::policy()).map_err(Skipped::of)?;
+    let scope = Scope::new("live-video-to-video/bench", Lot::live(), 1, 0);
+    let candidate = Candidate { price_wei: 1, ..Candidate::unknown("a", "https://a:8935") };
+    let snapshot = Arc::new(Snapshot::new(scope, &[candidate]).map_err(Skipped::of)?);
+    let ready = policy.ready(snapshot, "").map_err(Skipped::of)?.map_err(Skipped::of)?;
+    let facts = Arc::new(JobFacts::default());
+    let ours = || {
+        let block = || {
+            nanoseconds_each(|i| {
+                let picked = ready.with(|policy| policy.pick(&facts, 0, u64::from(i)));
+                matches!(picked, Ok(Ok(list)) if list.indices() == [0])
+            })
+        };
+        Ok(least(BLOCKS, block))
+    };
+
+    let mut bare = Bare::policy(&folder)?;
+    let pick = bare.typed::<(Job, u64, u64), (Result<Shortlist, Decline>,)>(INTERFACE, "pick")?;
+    let job = Job {
+        urgency: Urgency::Live,
+        tier: 0,
+        region: 0,
+        units: 0,
+        price_limit: u64::MAX,
+        time_left_us: u32::MAX,
+        attempt: 0,
+        excluded: 0,
+        sticky: None,
+    };
+    let base = || {
+        let block = || {
+            nanoseconds_each(|i| {
+                let picked = pick.call(&mut bare.store, (job, 0, u64::from(i)));
+                matches!(picked, Ok((Ok(Shortlist { first: 0, second: None, .. }),)))
+            })
+        };
+        Ok::<f64, Skipped>(least(BLOCKS, block))
+    };
+    let pairs = measure(PAIRS, ours, base)?;
+    let env = env(json!({
+        "engine": engine.describe(),
+        "ours": "Ready::with, PreparedSelection::pick: fuel set, answer checked, faults contained",
+        "base": "TypedFunc::call of the same component, same settings, one store, fuel never set",
+        "guest": "tests/conformance/pick-first",
+        "clock": "thread processor time, least of 9 blocks of 20,000 calls",
+    }));
+    Ok(vec![Line::of_pairs("policy.call", "ns", &pairs, idle, env).with_goal(GOAL)])
+}
+
+/// Calls `call` a block's times and returns the processor time of each; every call has to be right.
+fn nanoseconds_each(mut call: impl FnMut(u32) -> bool) -> f64 {
+    let start = clock::thread_cpu();
+    let right = (0..CALLS).filter(|i| call(*i)).count();
+    let took = clock::thread_cpu() - start;
+    assert_eq!(right, CALLS as usize, "a call gave another answer");
+    took.as_secs_f64() * 1e9 / f64::from(CALLS)
+}

@@ -2,6 +2,7 @@
 //! a list of ops. Enough for what this crate decides; pixels are `device`'s and `session`'s tests.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use plugin::pipeline::host::{
     ErrorClass, FrameFacts, HostError, Level, Op, PipelineHost, SessionFacts,
@@ -21,6 +22,8 @@ pub(crate) struct Clip {
     pub(crate) emitted_us: Vec<i64>,
     pub(crate) log: Vec<String>,
     pub(crate) callbacks: u32,
+    /// Time that each op keeps the thread busy, as on a CPU device.
+    pub(crate) op_time: Duration,
 }
 
 impl Clip {
@@ -45,6 +48,7 @@ impl Clip {
             emitted_us: Vec::new(),
             log: Vec::new(),
             callbacks: 0,
+            op_time: Duration::ZERO,
         }
     }
 
@@ -107,6 +111,10 @@ impl PipelineHost for Clip {
     }
 
     fn op(&mut self, op: Op<'_>) -> Result<u32, HostError> {
+        let begun = Instant::now();
+        while begun.elapsed() < self.op_time {
+            std::hint::spin_loop();
+        }
         let (source, format) = match op {
             Op::Convert { source, format } => {
                 (source, if format == "gray" { "gray" } else { "yuv420p" })

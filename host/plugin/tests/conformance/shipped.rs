@@ -107,7 +107,7 @@ fn a_price_has_parts_that_add_up_and_charges_never_fall() {
 }
 
 #[test]
-fn a_drawing_is_four_ops_and_changes_while_it_runs() {
+fn a_drawing_is_five_ops_and_changes_while_it_runs() {
     let engine = PipelineEngine::new().unwrap();
     let sketch = engine.load(&build::plugin("sketch-video")).unwrap();
     assert_eq!(sketch.describe().unwrap().name, "sketch-video");
@@ -118,11 +118,14 @@ fn a_drawing_is_four_ops_and_changes_while_it_runs() {
         std::mem::take(&mut instance.host_mut::<Clip>().unwrap().ops)
     };
     assert!(matches!(clip::frame(&mut instance, 0).unwrap(), Ok(Answer::Emit(_))));
+    assert_eq!(ops(&mut instance), ["convert", "convolve", "apply-lut", "mix", "convert"]);
+    instance.on_params(r#"{"shade":0}"#).unwrap().unwrap();
+    clip::frame(&mut instance, 1).unwrap().unwrap();
     assert_eq!(ops(&mut instance), ["convert", "convolve", "apply-lut", "convert"]);
     instance.on_params(r#"{"shade":30,"color":50}"#).unwrap().unwrap();
     let refused = instance.on_params(r#"{"shade":101}"#).unwrap().unwrap_err();
     assert!(refused.to_string().starts_with("`/shade` is not accepted: "));
-    clip::frame(&mut instance, 1).unwrap().unwrap();
+    clip::frame(&mut instance, 2).unwrap().unwrap();
     let shaded = ["convert", "convolve", "apply-lut", "mix", "convert", "convert", "mix"];
     assert_eq!(ops(&mut instance), shaded);
     // The table of the look that was replaced has been dropped.

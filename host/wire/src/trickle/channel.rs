@@ -152,8 +152,7 @@ impl Channel {
     pub(super) fn end_segment(&self, seq: u64) -> bool {
         self.change(|state| {
             let there = state.find(seq).is_some();
-            state.finish(seq);
-            state.segment_ended(seq, now());
+            state.finish(seq, now());
             there
         })
     }
@@ -234,7 +233,10 @@ impl SegmentWriter {
                 if inner.state.has_room(self.seq)? {
                     return Ok(());
                 }
-                inner.state.stall_deadline().unwrap_or_else(|| now() + inner.state.options.stall)
+                let state = &inner.state;
+                let deadlines = [state.stall_deadline(), state.hole_deadline()];
+                let first = deadlines.into_iter().flatten().min();
+                first.unwrap_or_else(|| now() + state.options.stall)
             };
             let wait = poll_fn(|cx| {
                 let mut inner = self.channel.lock();
@@ -257,6 +259,7 @@ impl SegmentWriter {
                             "stalled readers dropped"
                         );
                     }
+                    state.give_up_holes(now);
                     state.finish_superseded(self.seq, now);
                 });
             }
@@ -327,8 +330,26 @@ impl Get {
         &self.channel
     }
 
-    /// Completes when the segment has a byte or has ended.
-    pub fn poll_begun(&mut self, cx: &Context<'_>) -> Poll<Result<Begun, ReadError>> {
+    /// Waits until the segment has a byte or has ended; a number that a later segment overtook is
+    /// waited for only a while.
+    pub async fn begun(&mut self) -> Result<Begun, ReadError> {
+        loop {
+            let found = poll_fn(|cx| match self.channel.read(|state| state.hole_until(self.seq)) {
+                Some(until) => Poll::Ready(Err(until)),
+                None => self.poll_begun(cx).map(Ok),
+            });
+            let until = match found.await {
+                Ok(begun) => return begun,
+                Err(until) => until,
+            };
+            if let Ok(begun) = timeout_at(until.into(), poll_fn(|cx| self.poll_begun(cx))).await {
+                return begun;
+            }
+            self.channel.change(|state| state.give_up_holes(now()));
+        }
+    }
+
+    fn poll_begun(&mut self, cx: &Context<'_>) -> Poll<Result<Begun, ReadError>> {
         let mut inner = self.channel.lock();
         let state = &inner.state;
         match state.look(self.reader, self.id, self.seq) {

@@ -140,7 +140,7 @@ impl ChannelReader {
             }
             let get = self.get.as_mut()?;
             self.next = Ask::Seq(get.seq());
-            match poll_fn(|cx| get.poll_begun(cx)).await {
+            match get.begun().await {
                 Ok(begun) => {
                     let (seq, told) = (get.seq(), get.missing());
                     self.next = Ask::Seq(seq + 1);

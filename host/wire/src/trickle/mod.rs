@@ -11,6 +11,7 @@
 //! its publisher and its readers do (see [`Options::window_bytes`] for the exact bound).
 
 mod channel;
+mod holes;
 mod local;
 mod publisher;
 mod readers;
@@ -43,6 +44,9 @@ pub const STALL: Duration = Duration::from_secs(10);
 /// Segments begun and not ended in one channel: what is written, its preconnected successor, and
 /// as many again of a publisher that reconnects.
 pub const OPEN_SEGMENTS_MAX: usize = 8;
+/// Time that a number is kept free when a later segment has overtaken it: a connection and a
+/// handshake over a bad line.
+pub const HOLE_WAIT: Duration = Duration::from_secs(2);
 /// Readers of one channel. A live output has a handful; a relay to more belongs in front.
 pub const READERS_MAX: usize = 256;
 /// Bytes of one segment. A segment may be a whole file, so this is a bound against running

@@ -70,8 +70,7 @@ where
     let channel = Arc::clone(writer.channel());
     let until = Instant::now() + CLOSE_GRACE;
     let mut room = channel.options().window_bytes;
-    let begun = channel.read(|state| state.find(writer.seq()).is_some_and(|s| s.end > 0));
-    while begun && room > 0 && Instant::now() < until {
+    while room > 0 && Instant::now() < until {
         let frame = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx));
         match timeout(CLOSE_SILENCE, frame).await {
             Ok(None) => {

@@ -4,7 +4,6 @@
 //! **Invariant:** a body is copied nowhere: readers share the chunks that the writer's connection
 //! read.
 
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -231,7 +230,7 @@ async fn read(store: &Store, name: &str, index: &str, headers: &HeaderMap) -> An
     }
     let reader = header::id_in(headers, &header::READER);
     let begun = match channel.open(ask, reader) {
-        Ok(mut get) => match timeout(FIRST_BYTE_WAIT, poll_fn(|cx| get.poll_begun(cx))).await {
+        Ok(mut get) => match timeout(FIRST_BYTE_WAIT, get.begun()).await {
             Ok(Ok(begun)) => Ok((get, begun)),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(ReadError::TimedOut { seq: get.seq(), latest: channel.next_write() }),

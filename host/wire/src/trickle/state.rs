@@ -36,8 +36,8 @@ pub(super) struct Segment {
     pub(super) start: u64,
     /// Bytes received.
     pub(super) end: u64,
-    writers: usize,
-    written_at: Instant,
+    pub(super) writers: usize,
+    pub(super) written_at: Instant,
 }
 
 /// Counters that only grow.
@@ -120,20 +120,18 @@ impl State {
             Some(segment) => segment.writers += 1,
             None if seq < latest => return Err(WriteError::Ended { seq, latest }),
             None => {
-                let open = self.segments.iter().filter(|s| s.phase != Phase::Ended).count();
+                let open = self.segments.iter().filter(|s| s.is_being_written()).count();
                 if open >= OPEN_SEGMENTS_MAX {
                     return Err(WriteError::TooManyOpen);
                 }
-                let at = self.segments.partition_point(|segment| segment.seq < seq);
-                self.segments.insert(at, Segment::waiting(seq, now));
+                self.insert(Segment::waiting(seq, 1, now));
             }
         }
         if reset {
             let below: Vec<u64> =
                 self.segments.iter().map(|s| s.seq).take_while(|below| *below < seq).collect();
             for below in below {
-                self.finish(below);
-                self.segment_ended(below, now);
+                self.finish(below, now);
             }
         }
         Ok(seq)
@@ -183,6 +181,7 @@ impl State {
         chunk: Bytes,
         now: Instant,
     ) -> Result<(), WriteError> {
+        self.give_up_holes(now);
         let latest = self.next_write;
         let limit = self.options.segment_bytes_max;
         let length = chunk.len();
@@ -198,8 +197,7 @@ impl State {
         segment.chunks.push_back(chunk);
         if segment.phase == Phase::Waiting {
             segment.phase = Phase::Open;
-            self.next_write = latest.max(seq + 1);
-            self.counters.segments += 1;
+            self.has_begun(seq, now);
         }
         self.buffered += length;
         self.counters.bytes += length as u64;
@@ -219,12 +217,16 @@ impl State {
         let last = segment.writers == 0;
         match segment.phase {
             Phase::Ended => {}
-            // A preconnected writer that goes away has begun nothing.
-            Phase::Waiting if !clean && last => self.segments.retain(|s| s.seq != seq),
-            Phase::Waiting | Phase::Open if clean => self.finish(seq),
+            Phase::Waiting | Phase::Open if clean => self.finish(seq, now),
+            // A preconnected writer that goes away has begun nothing, and may come again.
+            Phase::Waiting if last => {
+                segment.written_at = now;
+                let next_write = self.next_write;
+                self.segments.retain(|s| s.seq != seq || seq < next_write);
+            }
             Phase::Open if last => {
                 self.counters.segments_cut += 1;
-                self.finish(seq);
+                self.finish(seq, now);
             }
             Phase::Waiting | Phase::Open => {}
         }
@@ -233,41 +235,29 @@ impl State {
     }
 
     /// Ends segment `seq` for everybody. An empty one counts as begun.
-    pub(super) fn finish(&mut self, seq: u64) {
+    pub(super) fn finish(&mut self, seq: u64, now: Instant) {
         let Some(segment) = self.find_mut(seq) else { return };
-        if segment.phase == Phase::Waiting {
-            self.counters.segments += 1;
-            self.next_write = self.next_write.max(seq + 1);
+        if std::mem::replace(&mut segment.phase, Phase::Ended) == Phase::Waiting {
+            self.has_begun(seq, now);
         }
-        if let Some(segment) = self.find_mut(seq) {
-            segment.phase = Phase::Ended;
-        }
+        self.segment_ended(seq, now);
     }
 
-    /// Ends segments below `seq` that got no byte for the stall time: their publisher has moved
-    /// on, and readers wait for them in vain.
-    pub(super) fn finish_superseded(&mut self, seq: u64, now: Instant) {
-        let stall = self.options.stall;
-        let old: Vec<u64> = self
-            .segments
-            .iter()
-            .filter(|s| s.seq < seq && s.phase != Phase::Ended && s.written_at + stall <= now)
-            .map(|s| s.seq)
-            .collect();
-        for seq in old {
-            self.counters.segments_cut += 1;
-            self.finish(seq);
-            self.segment_ended(seq, now);
-        }
+    fn has_begun(&mut self, seq: u64, now: Instant) {
+        self.counters.segments += 1;
+        let expected = self.next_write;
+        self.next_write = expected.max(seq + 1);
+        self.open_holes(expected, seq, now);
     }
 
-    /// Closes the channel: nothing new begins; what is being written ends with its writer.
+    /// Closes the channel: nothing new begins; what is being written, or is about to be, ends with
+    /// its writer.
     pub(super) fn close(&mut self, now: Instant) {
         if self.closed_at.is_none() {
             self.closed_at = Some(now);
             self.touched_at = now;
-            self.segments.retain(|segment| segment.phase != Phase::Waiting);
-            if self.segments.is_empty() {
+            self.give_up_all_holes(now);
+            if self.segments.iter().all(|segment| segment.phase == Phase::Waiting) {
                 self.readers.retain(|reader| !reader.is_opening());
             }
         }
@@ -275,7 +265,7 @@ impl State {
 
     /// Says whether a segment is being written, a preconnected one included.
     pub(super) fn has_open_segment(&self) -> bool {
-        self.segments.iter().any(|segment| segment.phase != Phase::Ended)
+        self.segments.iter().any(Segment::is_being_written)
     }
 
     /// Says whether nobody can want anything of the closed channel any more.
@@ -321,6 +311,12 @@ impl State {
         }
     }
 
+    /// Puts a segment in its place.
+    pub(super) fn insert(&mut self, segment: Segment) {
+        let at = self.segments.partition_point(|known| known.seq < segment.seq);
+        self.segments.insert(at, segment);
+    }
+
     fn remove(&mut self, at: usize) {
         if let Some(segment) = self.segments.remove(at) {
             self.buffered -= segment.chunks.iter().map(Bytes::len).sum::<usize>();
@@ -329,7 +325,7 @@ impl State {
 }
 
 impl Segment {
-    fn waiting(seq: u64, now: Instant) -> Self {
+    pub(super) fn waiting(seq: u64, writers: usize, now: Instant) -> Self {
         Self {
             seq,
             phase: Phase::Waiting,
@@ -337,8 +333,12 @@ impl Segment {
             first_chunk: 0,
             start: 0,
             end: 0,
-            writers: 1,
+            writers,
             written_at: now,
         }
+    }
+
+    fn is_being_written(&self) -> bool {
+        self.phase != Phase::Ended && self.writers > 0
     }
 }

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
-use wire::trickle::{Access, Ask, CHUNK_BYTES_MAX, Limits, Options, Store};
+use wire::trickle::{
+    Access, Ask, CHUNK_BYTES_MAX, ChannelReader, HOLE_WAIT, Limits, Missing, Options, Store,
+};
 
 use crate::rig::{SOON, Server, small, store, until};
 
@@ -159,6 +161,46 @@ async fn an_empty_segment_counts_and_a_preconnection_that_goes_away_does_not() {
     until(|| channel.stats().open_writes == 0).await;
     assert_eq!(server.get("c/next").await.body, b"1\n");
     assert_eq!(server.post("c/1", b"x").await.status, 200);
+}
+
+/// The stock Python client posts segments on connections of their own, and does not wait.
+#[tokio::test]
+async fn a_segment_that_its_successor_overtook_is_kept_and_read_in_order() {
+    let store = store();
+    let server = Server::of(&store).await;
+    let channel = store.create("c", lossless()).unwrap();
+    let mut reader = server.connect().await;
+    reader.begin_get("c/0", "").await;
+    until(|| channel.stats().open_reads == 1).await;
+    assert_eq!(server.post("c/1", b"one").await.status, 200);
+    assert_eq!(server.get("c/next").await.body, b"2\n");
+    assert_eq!(server.post("c/0", b"zero").await.status, 200);
+    assert_eq!(server.get("c/next").await.body, b"2\n");
+    assert_eq!(reader.answer().await.body, b"zero");
+    assert_eq!(server.get("c/1").await.body, b"one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_number_that_never_comes_is_given_up_as_empty_and_costs_nothing_else() {
+    let store = store();
+    let channel = store.create("c", lossless()).unwrap();
+    let mut reader = ChannelReader::new(channel.clone(), "r", Ask::Seq(0));
+    let late = channel.begin(Some(1), false).unwrap();
+    late.write("one".into()).await.unwrap();
+    late.end();
+    let begun = tokio::time::Instant::now();
+    assert_eq!(reader.next_segment().await.unwrap().seq, 0);
+    assert_eq!(begun.elapsed().as_secs(), HOLE_WAIT.as_secs());
+    assert_eq!(reader.chunk().await, None);
+    assert_eq!(reader.next_segment().await.unwrap().seq, 1);
+    assert_eq!(reader.chunk().await.unwrap(), "one");
+    // A jump is no overtaking.
+    let far = channel.begin(Some(1000), false).unwrap();
+    far.write("far".into()).await.unwrap();
+    assert_eq!(reader.chunk().await, None);
+    let far = reader.next_segment().await.unwrap();
+    assert_eq!((far.seq, far.missing), (1000, Some(Missing { from: 2, to: 999 })));
+    assert_eq!(channel.stats().gaps, 1);
 }
 
 #[tokio::test]
@@ -553,7 +595,7 @@ async fn an_open_upper_segment_never_keeps_the_lower_one_out() {
     let lower = channel.begin(Some(0), false).unwrap();
     let upper = channel.begin(Some(1), false).unwrap();
     lower.write(vec![0; 10].into()).await.unwrap();
-    let mut reader = wire::trickle::ChannelReader::new(channel.clone(), "r", Ask::Seq(0));
+    let mut reader = ChannelReader::new(channel.clone(), "r", Ask::Seq(0));
     reader.next_segment().await.unwrap();
     upper.write(vec![1; 64 << 10].into()).await.unwrap();
     timeout(SOON, lower.write(vec![0; 10].into())).await.expect("the lower has room").unwrap();

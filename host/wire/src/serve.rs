@@ -40,9 +40,10 @@ use crate::trickle::{ReadError, Store};
 pub const HEADER_BYTES_MAX: usize = 64 << 10;
 /// Header fields of a request.
 const HEADERS_MAX: usize = 100;
-/// Bytes that a connection buffers each way. A stalled reader keeps as much beyond what its
+/// Bytes that a connection buffers each way: below the size from which the allocator maps and
+/// unmaps pages for every read. A stalled reader keeps as much beyond what its
 /// channel counts.
-const BUFFER_BYTES_MAX: usize = 256 << 10;
+const BUFFER_BYTES_MAX: usize = 120 << 10;
 /// Time to send a head, which is also the longest a kept-alive connection idles: above the 60 s
 /// for which stock clients keep theirs.
 const HEAD_WAIT: Duration = Duration::from_secs(75);

@@ -157,7 +157,8 @@ impl Channel {
         })
     }
 
-    /// Begins a segment, see [`State::begin`].
+    /// Lets a writer begin segment `at`, or the next one; readers see it with its first byte. With
+    /// `reset` every segment below it ends.
     pub fn begin(
         self: &Arc<Self>,
         at: Option<u64>,

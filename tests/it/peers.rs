@@ -33,9 +33,8 @@ fn a_stock_python_client_starts_a_live_job_and_reads_every_picture() {
     let text = String::from_utf8_lossy(&done.stdout);
     let errors = String::from_utf8_lossy(&done.stderr);
     assert_eq!(done.status.code(), Some(0), "{text}{errors}{}", rig.log());
-    let report: Value = serde_json::from_str(&text).unwrap_or_else(|error| {
-        panic!("{error}: {text}{errors}")
-    });
+    let report: Value =
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}{errors}"));
     assert_eq!(report["sent"], 75, "{report}");
     assert_eq!(report["received"], 75, "{report}");
     assert_eq!(report["sizes"], serde_json::json!([[320, 180]]), "{report}");

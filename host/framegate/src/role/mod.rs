@@ -198,19 +198,26 @@ async fn until_drained(
     let failed = |error: io::Error| Failure::from_error(Class::Internal, &error);
     let mut signals = signals::Signals::new().map_err(failed)?;
     tokio::pin!(run);
-    let why = tokio::select! {
+    let (why, orphaned) = tokio::select! {
         ended = &mut run => return ended,
-        name = signals.next() => name,
-        () = gone(parent) => "the parent's end",
+        name = signals.next() => (name, false),
+        () = gone(parent) => ("the parent's end", true),
     };
     info!(why, "stopping");
     stop.send_replace(true);
+    let again = async {
+        if orphaned {
+            // The kernel's word of the same end, which `inherit` asked for.
+            signals.next().await;
+        }
+        signals.next().await
+    };
     tokio::select! {
         drained = timeout(drain + OVERRUN, &mut run) => drained.unwrap_or_else(|_| {
             warn!("stopped with work left: the time to drain is over");
             Ok(())
         }),
-        name = signals.next() => {
+        name = again => {
             warn!(why = name, "stopped with work left");
             Ok(())
         }

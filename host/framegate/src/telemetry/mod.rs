@@ -37,7 +37,9 @@ impl Telemetry {
         // A process logs in one way; a second start, as in tests, keeps the first.
         drop(match log.format {
             Format::Json => lines.json().flatten_event(true).try_init(),
-            Format::Text => lines.with_ansi(std::io::stderr().is_terminal()).try_init(),
+            Format::Text => {
+                lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).try_init()
+            }
         });
         let recorder = metrics::with_buckets(PrometheusBuilder::new()).build_recorder();
         let handle = recorder.handle();

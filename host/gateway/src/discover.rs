@@ -162,13 +162,11 @@ pub(crate) async fn find(
     let look = || state.markets.load().get(capability).cloned();
     let mut rounds = state.rounds.subscribe();
     let before = *rounds.borrow_and_update();
-    let just_asked = before.finished_at.is_some_and(|at| now() < at + AGAIN_MIN);
     if let Some(market) = look() {
         return Some(market);
     }
-    if just_asked {
-        return None;
-    }
+    // An orchestrator may have begun to offer it since the last round, however short ago that was:
+    // its pipelines load one after the other.
     state.nudge.notify_one();
     let mut window = state.config.discovery.window;
     let mut window_end = now() + window;

@@ -19,7 +19,7 @@ use worker::message::SessionSpec;
 use worker::parent::{Input, Output, Outputs, WorkerError};
 
 use crate::channels::Channels;
-use crate::config::{OPEN_MAX, PipelineConfig};
+use crate::config::{OPEN_MAX, PipelineConfig, WORKER_MAX};
 use crate::live::{Asked, Live};
 use crate::state::{Listed, State};
 
@@ -96,6 +96,7 @@ pub(crate) async fn start(state: &Arc<State>, ask: Ask) -> Result<Channels, Star
 }
 
 async fn try_start(state: &Arc<State>, ask: &Ask) -> Result<Channels, StartError> {
+    let started = Instant::now();
     let capability = Capability::live(&ask.pipeline)?;
     let offered = |pipeline: &&PipelineConfig| pipeline.id == ask.pipeline;
     let pipeline =
@@ -105,10 +106,9 @@ async fn try_start(state: &Arc<State>, ask: &Ask) -> Result<Channels, StartError
         price_wei.ok_or_else(|| StartError::NoQuote { pipeline: ask.pipeline.clone() })?;
     let id = SessionId(NEXT_SESSION.fetch_add(1, Ordering::Relaxed));
     let slot = Slot::claim(state, id)?;
-    let running = state
-        .seat
-        .running()
-        .ok_or_else(|| StartError::NoWorker { device: state.config.worker.device.clone() })?;
+    let running = timeout(WORKER_MAX, state.seat.wait()).await;
+    let running =
+        running.map_err(|_| StartError::NoWorker { device: state.config.worker.device.clone() })?;
     if !running.pipelines.contains_key(&ask.pipeline) {
         return Err(not_offered(state, ask));
     }
@@ -118,7 +118,8 @@ async fn try_start(state: &Arc<State>, ask: &Ask) -> Result<Channels, StartError
         confirm(&mut outputs).await?;
         Ok::<(Input, Outputs), StartError>((input, outputs))
     };
-    let (input, outputs) = timeout(OPEN_MAX, opening).await.map_err(|_| StartError::Slow)??;
+    let left = (started + OPEN_MAX).saturating_duration_since(Instant::now());
+    let (input, outputs) = timeout(left, opening).await.map_err(|_| StartError::Slow)??;
     let channels = Channels::create(&state.store)?;
     let asked = Arc::new(Asked::default());
     let live = Live {

@@ -22,6 +22,8 @@ pub const FRAMES_MAX: u32 = 16;
 pub const OPS_MAX: u32 = 256;
 /// Picture memory of one session unless configured: some eighty 1080p pictures of `nv12`.
 pub const SURFACE_BYTES_MAX: u64 = 256 << 20;
+/// Time for a lost worker's successor to be up, within [`OPEN_MAX`].
+pub const WORKER_MAX: Duration = Duration::from_millis(3000);
 /// Time for a worker to take a session on, below the 5 s that gateways wait for the answer.
 pub const OPEN_MAX: Duration = Duration::from_millis(4500);
 

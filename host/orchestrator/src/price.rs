@@ -98,11 +98,12 @@ impl Pricer {
             let scope = Scope::new(capability.as_str(), Lot::live(), 1, unix_ms());
             let mut snapshot = Snapshot::empty();
             snapshot.scope = scope;
-            let ready = rule.ready(Arc::new(snapshot), config)?.map_err(|source| PricerError::Setup {
-                plugin: rule.identity().plugin.clone(),
-                capability: capability.to_string(),
-                source,
-            })?;
+            let ready =
+                rule.ready(Arc::new(snapshot), config)?.map_err(|source| PricerError::Setup {
+                    plugin: rule.identity().plugin.clone(),
+                    capability: capability.to_string(),
+                    source,
+                })?;
             rules.insert(capability.clone(), ready);
         }
         Ok(Self { rules, job: Arc::default() })

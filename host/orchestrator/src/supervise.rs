@@ -6,10 +6,11 @@
 //! **Invariant:** a pipeline is on offer only while a running worker has loaded and described it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::event::{Event, Sink};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 use worker::message::Hello;
@@ -47,19 +48,40 @@ pub(crate) struct Running {
 }
 
 /// The worker of one device, as the rest of the role sees it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Seat {
-    running: Mutex<Option<Arc<Running>>>,
+    running: watch::Sender<Option<Arc<Running>>>,
+}
+
+impl Default for Seat {
+    fn default() -> Self {
+        Self { running: watch::Sender::new(None) }
+    }
 }
 
 impl Seat {
     /// Returns the running worker, if there is one.
     pub(crate) fn running(&self) -> Option<Arc<Running>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.running.borrow().clone()
+    }
+
+    /// Waits for a running worker: a lost one is replaced within a second, which is not worth
+    /// refusing a job for.
+    pub(crate) async fn wait(&self) -> Arc<Running> {
+        let mut receiver = self.running.subscribe();
+        loop {
+            if let Some(running) = receiver.borrow_and_update().clone() {
+                return running;
+            }
+            if receiver.changed().await.is_err() {
+                // The sender is this seat's own, so it outlives the wait.
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     fn set(&self, running: Option<Arc<Running>>) {
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = running;
+        self.running.send_replace(running);
     }
 }
 

@@ -134,6 +134,7 @@ struct Running {
     output_size: (u32, u32),
     look: Look,
     first_pts: i64,
+    shown_pts: i64,
     end_pts: i64,
 }
 
@@ -194,7 +195,11 @@ impl Stage<'_> {
                 now: shape(input),
             });
         }
-        running.end_pts = running.end_pts.max(pts.saturating_add(picture.duration()));
+        // A picture that does not say how long it is shown is shown as long as the one before.
+        let step = pts.saturating_sub(running.shown_pts);
+        let shown = if picture.duration() > 0 { picture.duration() } else { step };
+        running.shown_pts = pts;
+        running.end_pts = running.end_pts.max(pts.saturating_add(shown));
         let arriving = running.arriving;
         let figures = &mut self.outcome.figures;
         let sequence = figures.frames_in;
@@ -290,6 +295,7 @@ impl Stage<'_> {
             output_size: choices.output_size.unwrap_or((width, height)),
             look,
             first_pts,
+            shown_pts: first_pts,
             end_pts: first_pts,
         });
         Ok(())

@@ -71,7 +71,7 @@ async fn a_url_that_the_operator_does_not_list_is_refused_before_anybody_is_aske
 
 #[tokio::test]
 async fn the_front_door_says_that_it_is_alive_and_nothing_else_of_itself() {
-    let rig = Rig::of(Vec::new(), |config| config.public_url = Some("https://door/".into())).await;
+    let rig = Rig::of(Vec::new(), |config| config.public_url = Some("https://door/".into()));
     let get = async |path: &str| {
         let request = Request::get(format!("http://{}{path}", rig.address));
         rig.client.exchange(request.body(Bytes::new()).unwrap()).await.unwrap().status()

@@ -91,7 +91,7 @@ async fn each_orchestrator_says_why_it_does_not_serve() {
     let gone = nowhere();
     let all =
         vec![gone.clone(), OrchestratorConfig::at(full.uri()), OrchestratorConfig::at(other.uri())];
-    let rig = Rig::of(all, |_| {}).await;
+    let rig = Rig::of(all, |_| {});
     eventually(|| rig.handle.offerings().len() == 2).await;
     let (status, body) = rig.ask(&json!({"model_id": PIPELINE}), &[]).await;
     assert_eq!(
@@ -99,10 +99,10 @@ async fn each_orchestrator_says_why_it_does_not_serve() {
         (StatusCode::SERVICE_UNAVAILABLE, &json!("no-slot"))
     );
     assert_eq!(classes(&body), ["no-slot", "unreachable", "no-capability"]);
-    let rig = Rig::of(vec![gone.clone(), OrchestratorConfig::at(other.uri())], |_| {}).await;
+    let rig = Rig::of(vec![gone.clone(), OrchestratorConfig::at(other.uri())], |_| {});
     let (status, body) = rig.ask(&json!({"model_id": PIPELINE}), &[]).await;
     assert_eq!((status, &body["error"]["class"]), (StatusCode::NOT_FOUND, &json!("no-capability")));
-    let rig = Rig::of(vec![gone], |_| {}).await;
+    let rig = Rig::of(vec![gone], |_| {});
     let (status, body) = rig.ask(&json!({"model_id": PIPELINE}), &[]).await;
     assert_eq!((status, &body["error"]["class"]), (StatusCode::BAD_GATEWAY, &json!("unreachable")));
     assert_eq!(classes(&body), ["unreachable"]);

@@ -331,13 +331,14 @@ pub(crate) struct Job {
 
 impl Rig {
     /// Starts a gateway for `orchestrators`, with what `change` changes of its configuration.
+    #[expect(clippy::unused_async, reason = "only a runtime's task may build a gateway")]
     pub(crate) async fn start(orchestrators: &[&Orch], change: impl FnOnce(&mut Config)) -> Self {
         let uris = orchestrators.iter().map(|orch| OrchestratorConfig::at(orch.uri()));
-        Self::of(uris.collect(), change).await
+        Self::of(uris.collect(), change)
     }
 
     /// Starts a gateway for orchestrators by address.
-    pub(crate) async fn of(
+    pub(crate) fn of(
         orchestrators: Vec<OrchestratorConfig>,
         change: impl FnOnce(&mut Config),
     ) -> Self {

@@ -220,3 +220,54 @@ fn ask_to_end(child: &Child) {
         warn!(%problem, "role not asked to end");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(role: Role, script: &str) -> Plan {
+        Plan {
+            role,
+            program: "/bin/sh".into(),
+            arguments: vec!["-c".into(), script.into()],
+            listeners: Vec::new(),
+            own_orchestrator: None,
+            drain: Duration::from_secs(1),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refused_configuration_ends_both_roles_with_its_exit_code() {
+        let (stop, stopped) = watch::channel(0);
+        let refusing = plan(Role::Orchestrator, "exit 2");
+        // Reads its standard input, whose end never comes, until it is asked to end.
+        let working = plan(Role::Gateway, "exec cat >/dev/null");
+        let (refused, worked) =
+            tokio::join!(keep(&refusing, stopped.clone(), &stop), keep(&working, stopped, &stop));
+        assert_eq!(refused.map_err(|failure| failure.exit()), Err(Exit::Usage));
+        assert!(worked.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_crashed_role_is_started_again_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let starts = folder.path().join("starts");
+        let (stop, stopped) = watch::channel(0);
+        // Crashes twice, then runs on.
+        let script = format!(
+            "echo x >>{0}; [ $(wc -l <{0}) -ge 3 ] || kill -9 $$; exec cat >/dev/null",
+            starts.display()
+        );
+        let plan = plan(Role::Gateway, &script);
+        let until_third = async {
+            let mut looked = tokio::time::interval(Duration::from_millis(10));
+            while std::fs::read_to_string(&starts).unwrap_or_default().lines().count() < 3 {
+                looked.tick().await;
+            }
+            stop.send_modify(|times| *times += 1);
+        };
+        let (kept, ()) = tokio::join!(keep(&plan, stopped, &stop), until_third);
+        assert!(kept.is_ok());
+        assert_eq!(std::fs::read_to_string(&starts).expect("written").lines().count(), 3);
+    }
+}

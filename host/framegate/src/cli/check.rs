@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Common;
 use crate::config::convert::{self, Search};
 use crate::config::{Config, Problem};
-use crate::data::DataDir;
+use crate::data::{DataDir, Role};
 use crate::failure::{Exit, Failure};
 use crate::{config, out, role};
 
@@ -17,6 +17,9 @@ pub(crate) struct Args {
     /// Configuration file; without it the defaults are checked
     #[arg(short, long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+    /// Check for one role alone; without it, for both together
+    #[arg(long, value_name = "ROLE")]
+    role: Option<Role>,
     /// Print every key with its explanation and its default, and check nothing
     #[arg(long, conflicts_with = "config")]
     defaults: bool,
@@ -40,7 +43,7 @@ pub(super) fn main(args: &Args, common: &Common) -> Result<Exit, Failure> {
     let (config, mut problems) =
         Config::load(file).map_err(|error| role::unreadable(file, &error))?;
     DataDir::find(common.data_dir.as_deref()).map_err(|error| role::no_data_dir(&error))?;
-    problems.extend(convert::check_both(&config, &Search::new(&config)));
+    problems.extend(convert::check(&config, &Search::new(&config), args.role));
     let ok = problems.is_empty();
     if args.json {
         out::json(&Report { ok, problems, effective: config.effective() })?;

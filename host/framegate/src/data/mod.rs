@@ -23,7 +23,7 @@ pub(crate) use folder::{FolderError, RoleFolder};
 pub(crate) use run_file::{RunEntry, RunFileError};
 
 /// One of the two roles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub(crate) enum Role {
     /// The front door.
     Gateway,

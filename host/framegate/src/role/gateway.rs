@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{Ground, Service, policies, refuse_any, runtime};
+use super::{Ground, Serving, policies, refuse_any, runtime};
 use crate::admin::Readiness;
 use crate::config::Config;
 use crate::config::convert::{self, GatewayPlan, Search};
@@ -73,7 +73,7 @@ pub(crate) fn main(ground: Ground) -> Result<Exit, Failure> {
             Ok(())
         };
         let looking = handle.clone();
-        let service = Service {
+        let service = Serving {
             url,
             admin_hosts: config.gateway.admin_hosts,
             routes: routes(handle),

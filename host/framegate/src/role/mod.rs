@@ -103,7 +103,7 @@ pub(crate) struct Settled {
 }
 
 /// What a role adds to serve.
-struct Service<F> {
+struct Serving<F> {
     /// URL that others use it by.
     url: String,
     /// Names beside loopback ones by which its admin side is called.
@@ -146,7 +146,7 @@ impl Settled {
         self,
         listen: BTreeMap<String, SocketAddr>,
         admin: std::net::TcpListener,
-        service: Service<impl Future<Output = Result<(), Failure>>>,
+        service: Serving<impl Future<Output = Result<(), Failure>>>,
     ) -> Result<Exit, Failure> {
         let failed = |error: &dyn std::error::Error| Failure::usage(chain(error));
         let (role, stopping) = (self.role, service.stop.subscribe());

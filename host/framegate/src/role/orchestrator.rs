@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tracing::warn;
 use worker::parent::WorkerConfig;
 
-use super::{Ground, Service, policies, refuse_any, runtime};
+use super::{Ground, Serving, policies, refuse_any, runtime};
 use crate::admin::Readiness;
 use crate::config::Config;
 use crate::config::convert::{self, DECODE_THREADS, OrchestratorPlan, Search};
@@ -79,7 +79,7 @@ pub(crate) fn main(ground: Ground) -> Result<Exit, Failure> {
             Ok(())
         };
         let looking = handle.clone();
-        let service = Service {
+        let service = Serving {
             url,
             admin_hosts: config.orchestrator.admin_hosts,
             routes: routes(handle),

@@ -9,11 +9,12 @@ mod plugins;
 
 use std::net::SocketAddr;
 
+use ::orchestrator::config::Callers;
+use worker::message::EncodeSpec;
+
 pub(crate) use gateway::GatewayPlan;
 pub(crate) use orchestrator::OrchestratorPlan;
 pub(crate) use plugins::Search;
-
-use worker::message::EncodeSpec;
 
 use super::orchestrator::Encoder;
 use super::{Config, Problem};
@@ -51,6 +52,15 @@ pub(crate) fn own_name(config: &Config) -> String {
     orchestrator::name(&config.orchestrator.name, &mut Vec::new())
 }
 
+/// Checks what `role` asks for; without one, what both do.
+pub(crate) fn check(config: &Config, search: &Search, role: Option<Role>) -> Vec<Problem> {
+    match role {
+        Some(Role::Gateway) => gateway(config, search).err().unwrap_or_default(),
+        Some(Role::Orchestrator) => orchestrator(config, search).err().unwrap_or_default(),
+        None => check_both(config, search),
+    }
+}
+
 /// Checks everything that both roles and their being together ask for.
 pub(crate) fn check_both(config: &Config, search: &Search) -> Vec<Problem> {
     let mut problems = common(config, &Role::ALL);
@@ -64,6 +74,11 @@ pub(crate) fn check_both(config: &Config, search: &Search) -> Vec<Problem> {
         let message = format!("{cap} is below {price}, the price of our own pipeline `{id}`");
         let problem = Problem::new("gateway.max_price_wei", message);
         problems.push(problem.hint(format!("`max_price_wei = {price}` at least")));
+    }
+    if matches!(orchestrator.callers, Callers::Secret(_)) {
+        let message = "the gateway of the same file would be refused: it presents no secret";
+        let problem = Problem::new("orchestrator.callers.secret", message);
+        problems.push(problem.hint("`addresses`, which always has this machine"));
     }
     problems
 }

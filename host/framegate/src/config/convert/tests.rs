@@ -15,15 +15,19 @@ fn plugin(folder: &Path, id: &str, world: &str) {
     std::fs::write(folder.join("plugin.toml"), text).expect("written");
 }
 
-/// Folders with the shipped plugins, and the problems of `text` under them.
+/// Finds the problems of `text` for both roles, among the shipped plugins.
 fn problems(text: &str) -> Vec<String> {
+    problems_of(None, text)
+}
+
+fn problems_of(role: Option<Role>, text: &str) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a folder");
     plugin(folder.path(), "choose-orchestrator", "selection-policy");
     plugin(folder.path(), "price-job", "pricing-rule");
     plugin(folder.path(), "sketch-video", "pipeline");
     let (mut config, mut problems) = Config::parse(text, |_| None);
     config.plugins.folders = vec![folder.path().to_owned()];
-    problems.extend(check_both(&config, &Search::of(&config, None, None)));
+    problems.extend(check(&config, &Search::of(&config, None, None), role));
     problems.iter().map(|problem| format!("{}: {}", problem.key, problem.message)).collect()
 }
 
@@ -66,9 +70,16 @@ fn a_listener_beyond_this_machine_needs_a_rule_and_a_name() {
     );
     let open = "[orchestrator]\nlisten = \"0.0.0.0:8935\"\nservice_uri = \"https://a.example:8935\"\n\
                 [orchestrator.callers]\n";
-    assert_eq!(problems(&format!("{open}secret = \"s\"\n")), [""; 0]);
+    let secret = format!("{open}secret = \"s\"\n");
+    assert_eq!(problems_of(Some(Role::Orchestrator), &secret), [""; 0]);
     assert_eq!(
-        problems(&format!("{open}secret = \"s\"\nany = true\n")),
+        problems(&secret),
+        [
+            "orchestrator.callers.secret: the gateway of the same file would be refused: it presents no secret"
+        ]
+    );
+    assert_eq!(
+        problems_of(Some(Role::Orchestrator), &format!("{open}secret = \"s\"\nany = true\n")),
         ["orchestrator.callers: 2 rules are given; one counts"]
     );
 }

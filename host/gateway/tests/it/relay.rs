@@ -21,7 +21,8 @@ async fn a_job_goes_through_with_its_segments_its_record_and_its_last_event() {
         assert!(url.starts_with(&base), "{url}");
     }
     let start = &orch.starts()[0];
-    assert_eq!((start.request.as_str(), start.params.as_str()), ("mine", r#"{"b":1,"a":2.0}"#));
+    let params: serde_json::Value = serde_json::from_str(&start.params).unwrap();
+    assert_eq!((start.request.as_str(), params), ("mine", json!({"b": 1, "a": 2.0})));
     assert!(start.quoted, "the start presents the token of the quote");
 
     let record = job.record().await;

@@ -118,19 +118,24 @@ impl Bare {
         Ok(found.typed(&mut *store)?)
     }
 
-    /// Calls `start` of a pipeline, which is not what is measured.
-    pub(super) fn start(&mut self, interface: &str, params: &str) -> Result<(), Skipped> {
-        let missing = || Skipped(format!("the guest exports no `{interface}` `start`"));
+    /// Calls the `function` that has to come first and takes one text: not what is measured.
+    pub(super) fn set_up(
+        &mut self,
+        interface: &str,
+        function: &str,
+        text: &str,
+    ) -> Result<(), Skipped> {
+        let missing = || Skipped(format!("the guest exports no `{interface}` `{function}`"));
         let store = &mut self.store;
         let within = self.instance.get_export_index(&mut *store, None, interface);
         let within = within.ok_or_else(missing)?;
-        let index = self.instance.get_export_index(&mut *store, Some(&within), "start");
+        let index = self.instance.get_export_index(&mut *store, Some(&within), function);
         let found = self.instance.get_func(&mut *store, index.ok_or_else(missing)?);
         let mut answer = [Val::Bool(false)];
-        found.ok_or_else(missing)?.call(store, &[Val::String(params.to_owned())], &mut answer)?;
+        found.ok_or_else(missing)?.call(store, &[Val::String(text.to_owned())], &mut answer)?;
         match &answer[0] {
             Val::Result(Ok(_)) => Ok(()),
-            refused => Err(Skipped(format!("the guest refused to start: {refused:?}"))),
+            refused => Err(Skipped(format!("the guest refused `{function}`: {refused:?}"))),
         }
     }
 }

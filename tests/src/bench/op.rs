@@ -183,7 +183,7 @@ fn base(folder: &std::path::Path, ops: u32) -> Result<BareFrames, Skipped> {
             .instance("framegate:media/ops@0.1.0")?
             .func_wrap("mix", |_, (a, _, _): (u32, u32, u8)| Ok((Ok::<u32, ErrorClass>(a),)))
     })?;
-    bare.start(INTERFACE, &params(ops))?;
+    bare.set_up(INTERFACE, "start", &params(ops))?;
     let on_frame = bare.typed::<(u32, bare::FrameTiming), OnFrame>(INTERFACE, "on-frame")?;
     Ok(BareFrames { bare, on_frame })
 }

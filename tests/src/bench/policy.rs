@@ -44,6 +44,7 @@ pub(super) fn run() -> Result<Vec<Line>, Skipped> {
     };
 
     let mut bare = Bare::policy(&folder)?;
+    bare.set_up(INTERFACE, "prepare", "")?;
     let pick = bare.typed::<(Job, u64, u64), (Result<Shortlist, Decline>,)>(INTERFACE, "pick")?;
     let job = Job {
         urgency: Urgency::Live,

@@ -25,12 +25,11 @@ use std::time::{Duration, Instant};
 use domain::event::{Event, Sink};
 use domain::id::SessionId;
 use domain::lease::LeaseTable;
-use rustls::ServerConfig;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use wire::livepeer::{TOKEN_TTL, Tokens};
-use wire::tls::IdentityError;
+use wire::tls::{IdentityError, ServerConfig};
 use wire::trickle::{Limits, Store};
 
 use crate::admit::lock;

@@ -16,22 +16,15 @@ use bytes::Bytes;
 use domain::Class;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, StatusCode, Uri};
-use prost::Message;
-use tonic::{Request as RpcRequest, Response as RpcResponse, Status};
 use wire::error::{Refusal, Word};
 use wire::header::RequestId;
-use wire::livepeer::{self, LiveAnswer, LiveStart, Tokens};
-use wire::proto::orchestrator_server::{Orchestrator, OrchestratorServer};
-use wire::proto::{
-    EndTranscodingSessionRequest, EndTranscodingSessionResponse, OrchestratorInfo,
-    OrchestratorRequest, PaymentResult, PingPong,
-};
+use wire::livepeer::{self, Asked, Capped, LiveAnswer, LiveStart, Offers, Tokens};
 use wire::serve::{App, Peer};
-use wire::tls::{Identity, IdentityError};
+use wire::tls::{Identity, IdentityError, ServerConfig};
 
 use crate::admit::{self, Ask, StartError};
 use crate::config::{Callers, Config};
-use crate::info::{self, Capped};
+use crate::info;
 use crate::state::State;
 
 /// Where channels are found, as Livepeer's orchestrators have them.
@@ -47,7 +40,7 @@ struct Port {
 }
 
 /// Reads or makes the certificate of the service port.
-pub(crate) fn tls(config: &Config) -> Result<Arc<rustls::ServerConfig>, IdentityError> {
+pub(crate) fn tls(config: &Config) -> Result<Arc<ServerConfig>, IdentityError> {
     let host = config.service_uri.parse::<Uri>().ok();
     let host = host.as_ref().and_then(Uri::host).unwrap_or("localhost");
     let identity = Identity::load_or_make(&folder(&config.data_dir), host)?;
@@ -67,12 +60,12 @@ fn folder(data_dir: &Path) -> std::path::PathBuf {
 pub(crate) fn app(state: Arc<State>, tokens: Arc<Tokens>) -> App {
     let store = state.store.clone();
     let port = Port { state, tokens };
-    let rpc = OrchestratorServer::new(port.clone());
+    let rpc = livepeer::rpc(port.clone());
     let router = Router::new()
         .route("/live-video-to-video", post(start))
         .route("/payment", post(payment))
         .layer(DefaultBodyLimit::max(START_BYTES_MAX))
-        .route_service("/net.Orchestrator/{*method}", rpc)
+        .merge(rpc)
         .layer(middleware::from_fn_with_state(port.clone(), check_caller))
         .route("/healthz", get(async || StatusCode::OK))
         .with_state(port);
@@ -154,11 +147,12 @@ fn read_start(port: &Port, headers: &HeaderMap, body: &[u8]) -> Result<Ask, Refu
         .params_json()
         .map_err(|error| refused(error.class(), error.to_string()))?
         .unwrap_or_default();
+    let pipeline = start.pipeline().to_owned();
     let request = match wire::header::is_id(&start.gateway_request_id) {
         true if !headers.contains_key(wire::header::REQUEST_ID) => start.gateway_request_id,
         _ => RequestId::of(headers).to_string(),
     };
-    Ok(Ask { pipeline: start.model_id, params, quote: token.session_id, request })
+    Ok(Ask { pipeline, params, quote: token.session_id, request })
 }
 
 fn refusal(error: &StartError) -> Refusal {
@@ -198,38 +192,11 @@ async fn payment(Shared(port): Shared<Port>, headers: HeaderMap) -> Response {
         let text = "the auth token is missing, expired or not one of ours";
         return (StatusCode::FORBIDDEN, text).into_response();
     }
-    // The answer renews the quote, so a slot that is taken meanwhile is no reason to refuse it.
-    let request = OrchestratorRequest {
-        capabilities: segment.capabilities,
-        ignore_capacity_check: true,
-        ..OrchestratorRequest::default()
-    };
-    let info = info::answer(&port.state, &port.tokens, &request).ok();
-    Response::new(Body::from(PaymentResult { info }.encode_to_vec()))
+    Response::new(Body::from(livepeer::payment_answer(&port, segment.capabilities.as_ref())))
 }
 
-#[tonic::async_trait]
-impl Orchestrator for Port {
-    async fn get_orchestrator(
-        &self,
-        request: RpcRequest<OrchestratorRequest>,
-    ) -> Result<RpcResponse<OrchestratorInfo>, Status> {
-        match info::answer(&self.state, &self.tokens, request.get_ref()) {
-            Ok(info) => Ok(RpcResponse::new(info)),
-            // The text that Livepeer's gateways look for.
-            Err(Capped) => Err(Status::unknown("OrchestratorCapped")),
-        }
-    }
-
-    async fn ping(&self, request: RpcRequest<PingPong>) -> Result<RpcResponse<PingPong>, Status> {
-        // Without a wallet there is nothing to sign with: the value comes back as it is.
-        Ok(RpcResponse::new(request.into_inner()))
-    }
-
-    async fn end_transcoding_session(
-        &self,
-        _: RpcRequest<EndTranscodingSessionRequest>,
-    ) -> Result<RpcResponse<EndTranscodingSessionResponse>, Status> {
-        Err(Status::unimplemented("this orchestrator has no transcoding sessions"))
+impl livepeer::Port for Port {
+    fn offers(&self, asked: &Asked) -> Result<Offers, Capped> {
+        info::offers(&self.state, &self.tokens, asked)
     }
 }

@@ -178,6 +178,9 @@ pub(crate) fn unfinished(text: &str) -> Vec<Finding> {
     lines.map(|(index, _)| finding(index + 1, "leaves something to be done")).collect()
 }
 
+/// Names that `wit/` gives; a type that stands for its record is called as it is there.
+const CONTRACT_NAMES: [&str; 1] = ["PluginInfo"];
+
 /// Judges names that types and modules are declared by.
 pub(crate) fn names(text: &str) -> Vec<Finding> {
     let code = blank(text);
@@ -185,7 +188,8 @@ pub(crate) fn names(text: &str) -> Vec<Finding> {
     let mut previous = "";
     for (at, word) in words(&code) {
         let declared = matches!(previous, "struct" | "enum" | "trait" | "union");
-        let empty = EMPTY_SUFFIXES.iter().any(|suffix| word.ends_with(suffix));
+        let empty = EMPTY_SUFFIXES.iter().any(|suffix| word.ends_with(suffix))
+            && !CONTRACT_NAMES.contains(&word);
         if (declared && empty) || (previous == "mod" && EMPTY_MODULES.contains(&word)) {
             found.push(finding(line_of(&code, at), format!("`{word}` says nothing")));
         }

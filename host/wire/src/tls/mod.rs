@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 pub use identity::{Identity, IdentityError};
 pub(crate) use pins::PinVerifier;
 pub use pins::{CertificateChanged, PinError, Pins};
+pub use rustls::ServerConfig;
 
 /// SHA-256 of a certificate in DER form. Prints as 64 hexadecimal characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod grpc;
+mod overlap;
 mod relay;
 mod rig;
 mod tls;

@@ -307,7 +307,6 @@ async fn a_channel_is_made_and_written_over_http_only_where_that_is_allowed() {
     assert_eq!(server.ask("DELETE", "out", "", b"").await.status, 403);
     assert_eq!(server.ask("DELETE", "out/0", "", b"").await.status, 403);
     assert_eq!(server.get("in/0").await.status, 403);
-
     let limits = Limits { create_by_post: Some(lossless()), channels_max: 2, ..Limits::default() };
     let open = Store::new(limits);
     let server = Server::of(&open).await;
@@ -586,21 +585,4 @@ async fn a_channel_in_use_is_never_swept() {
         },
         ["reading", "writing"]
     );
-}
-
-#[tokio::test]
-async fn an_open_upper_segment_never_keeps_the_lower_one_out() {
-    let store = store();
-    let channel = store.create("c", Options { stall: SOON, ..small() }).unwrap();
-    let lower = channel.begin(Some(0), false).unwrap();
-    let upper = channel.begin(Some(1), false).unwrap();
-    lower.write(vec![0; 10].into()).await.unwrap();
-    let mut reader = ChannelReader::new(channel.clone(), "r", Ask::Seq(0));
-    reader.next_segment().await.unwrap();
-    upper.write(vec![1; 64 << 10].into()).await.unwrap();
-    timeout(SOON, lower.write(vec![0; 10].into())).await.expect("the lower has room").unwrap();
-    lower.end();
-    upper.end();
-    while reader.chunk().await.is_some() {}
-    assert_eq!(reader.next_segment().await.unwrap().seq, 1);
 }

@@ -1,11 +1,12 @@
 //! `policy.call`: a `pick` that chooses candidate 0, through `host/plugin` as a gateway calls it,
 //! over the bare typed call of the same component.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use domain::price::Lot;
 use plugin::{Candidate, JobFacts, Limits, PolicyEngine, Scope, SelectionPolicy, Snapshot};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::bare::{Bare, Decline, Job, Shortlist, Urgency};
 use super::pair::{least, measure};
@@ -20,32 +21,55 @@ const BLOCKS: usize = 9;
 const PAIRS: usize = 25;
 const GOAL: f64 = 1.2;
 
-/// Measures the call.
+/// Measures the call as a gateway makes it, and on one instance that nobody shares.
 pub(super) fn run() -> Result<Vec<Line>, Skipped> {
     let folder = place::guest("pick-first")?;
-    let idle = machine::idle();
-
     let engine = PolicyEngine::new().map_err(Skipped::of)?;
-    let policy =
-        SelectionPolicy::load_folder(&engine, &folder, Limits::policy()).map_err(Skipped::of)?;
+    let policy = SelectionPolicy::load_folder(&engine, &folder, Limits::policy());
+    let policy = policy.map_err(Skipped::of)?;
     let scope = Scope::new("live-video-to-video/bench", Lot::live(), 1, 0);
     let candidate = Candidate { price_wei: 1, ..Candidate::unknown("a", "https://a:8935") };
     let snapshot = Arc::new(Snapshot::new(scope, &[candidate]).map_err(Skipped::of)?);
-    let ready = policy.ready(snapshot, "").map_err(Skipped::of)?.map_err(Skipped::of)?;
     let facts = Arc::new(JobFacts::default());
-    let ours = || {
-        let block = || {
-            nanoseconds_each(|i| {
-                let picked = ready.with(|policy| policy.pick(&facts, 0, u64::from(i)));
-                matches!(picked, Ok(Ok(list)) if list.indices() == [0])
-            })
-        };
-        Ok(least(BLOCKS, block))
-    };
 
-    let mut bare = Bare::policy(&folder)?;
+    let shared = policy.ready(Arc::clone(&snapshot), "").map_err(Skipped::of)?;
+    let shared = shared.map_err(Skipped::of)?;
+    let mut own = policy.prepare(snapshot, "").map_err(Skipped::of)?.map_err(Skipped::of)?;
+    let env = |ours: &str| {
+        env(json!({
+            "engine": engine.describe(),
+            "ours": ours,
+            "base": "TypedFunc::call of the same component, same settings, one store, fuel never set",
+            "guest": "tests/conformance/pick-first",
+            "clock": "thread processor time, least of 9 blocks of 20,000 calls",
+        }))
+    };
+    let gateway =
+        "Ready::with, PreparedSelection::pick: fuel set, answer checked, faults contained";
+    let alone = "PreparedSelection::pick: fuel set, answer checked, faults contained";
+    Ok(vec![
+        against_bare("policy.call", env(gateway), &folder, |i| {
+            let picked = shared.with(|policy| policy.pick(&facts, 0, u64::from(i)));
+            matches!(picked, Ok(Ok(list)) if list.indices() == [0])
+        })?,
+        against_bare("policy.call.instance", env(alone), &folder, |i| {
+            let picked = own.pick(&facts, 0, u64::from(i));
+            matches!(picked, Ok(Ok(list)) if list.indices() == [0])
+        })?,
+    ])
+}
+
+/// Measures `pick`, which says whether the answer was right, against the bare call.
+fn against_bare(
+    id: &str,
+    env: Value,
+    folder: &Path,
+    mut pick: impl FnMut(u32) -> bool,
+) -> Result<Line, Skipped> {
+    let idle = machine::idle();
+    let mut bare = Bare::policy(folder)?;
     bare.set_up(INTERFACE, "prepare", "")?;
-    let pick = bare.typed::<(Job, u64, u64), (Result<Shortlist, Decline>,)>(INTERFACE, "pick")?;
+    let call = bare.typed::<(Job, u64, u64), (Result<Shortlist, Decline>,)>(INTERFACE, "pick")?;
     let job = Job {
         urgency: Urgency::Live,
         tier: 0,
@@ -57,24 +81,18 @@ pub(super) fn run() -> Result<Vec<Line>, Skipped> {
         excluded: 0,
         sticky: None,
     };
+    let ours = || Ok::<f64, Skipped>(least(BLOCKS, || nanoseconds_each(&mut pick)));
     let base = || {
         let block = || {
             nanoseconds_each(|i| {
-                let picked = pick.call(&mut bare.store, (job, 0, u64::from(i)));
+                let picked = call.call(&mut bare.store, (job, 0, u64::from(i)));
                 matches!(picked, Ok((Ok(Shortlist { first: 0, second: None, .. }),)))
             })
         };
-        Ok::<f64, Skipped>(least(BLOCKS, block))
+        Ok(least(BLOCKS, block))
     };
     let pairs = measure(PAIRS, ours, base)?;
-    let env = env(json!({
-        "engine": engine.describe(),
-        "ours": "Ready::with, PreparedSelection::pick: fuel set, answer checked, faults contained",
-        "base": "TypedFunc::call of the same component, same settings, one store, fuel never set",
-        "guest": "tests/conformance/pick-first",
-        "clock": "thread processor time, least of 9 blocks of 20,000 calls",
-    }));
-    Ok(vec![Line::of_pairs("policy.call", "ns", &pairs, idle, env).with_goal(GOAL)])
+    Ok(Line::of_pairs(id, "ns", &pairs, idle, env).with_goal(GOAL))
 }
 
 /// Calls `call` a block's times and returns the processor time of each; every call has to be right.

@@ -54,7 +54,9 @@ impl Channels {
                     Ok(channel)
                 }
                 Err(error) => {
-                    made.iter().for_each(|channel| channel.close());
+                    for channel in &made {
+                        store.forget(channel.name());
+                    }
                     Err(error)
                 }
             }
@@ -68,10 +70,19 @@ impl Channels {
         })
     }
 
-    /// Closes all of them.
-    pub(crate) fn close(&self) {
+    /// Closes all of them. Those that the client reads stay until it has all of them, those that it
+    /// writes are forgotten with what nobody read in them.
+    pub(crate) fn end(&self, store: &Store) {
+        self.output.close();
+        self.events.close();
+        store.forget(self.input.name());
+        store.forget(self.control.name());
+    }
+
+    /// Forgets all of them: no client has heard of them.
+    pub(crate) fn discard(&self, store: &Store) {
         for channel in [&self.input, &self.output, &self.control, &self.events] {
-            channel.close();
+            store.forget(channel.name());
         }
     }
 }
@@ -91,6 +102,10 @@ fn the_name_of_one_channel_tells_none_of_the_others() {
     secrets.dedup();
     assert!(secrets.len() == 4 && secrets.iter().all(|secret| secret.len() == 32));
     assert!(Channels::create(&store, &Limits::default()).is_err());
-    channels.close();
+    assert_eq!(store.all().len(), 4, "all or none");
+    channels.end(&store);
     assert!(all.iter().all(|channel| channel.is_closed()));
+    assert_eq!(store.all().len(), 2, "readers come for output and events");
+    channels.discard(&store);
+    assert!(store.all().is_empty());
 }

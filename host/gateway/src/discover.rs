@@ -31,8 +31,6 @@ const AGAIN_MIN: Duration = Duration::from_secs(1);
 pub(crate) struct Round {
     /// Rounds that are over.
     pub(crate) finished: u64,
-    /// When the last one ended.
-    pub(crate) finished_at: Option<Instant>,
     /// Number of the last snapshots.
     pub(crate) generation: u64,
     /// Changes of the book that are in them.
@@ -83,10 +81,7 @@ pub(crate) async fn run(state: Arc<State>, origins: Vec<Uri>) {
         }
         if asking && asks.is_empty() {
             asking = false;
-            state.rounds.send_modify(|round| {
-                round.finished += 1;
-                round.finished_at = Some(now());
-            });
+            state.rounds.send_modify(|round| round.finished += 1);
         }
     }
 }

@@ -266,17 +266,17 @@ impl Live {
                 warnings.push(warning);
             }
         }
-        let last = ended::last(reason, seen.report, &self.price, &detail, &warnings);
-        if reason == EndReason::Lost {
+        if reason == EndReason::Lost && seen.report.is_none() {
             tracing::warn!(detail, "orchestrator lost");
         }
+        let last = ended::last(reason, seen.report, &self.price, &detail, &warnings);
         let text = serde_json::to_vec(&last).unwrap_or_default();
         let amount_wei = ended::amount_wei(&last);
         // The record first: who has read the event may look there.
         self.state.records().end(self.id, last, now());
         drop(events.send(Bytes::from(text)).await);
         events.close();
-        self.channels.close();
+        self.channels.end(&self.state.store);
         self.state.jobs.ended.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         self.state.sink.emit(Event::JobEnded { job: self.id, reason, amount_wei });
         if timeout(BRIDGE_MAX, self.bridges.drained()).await.is_err() {

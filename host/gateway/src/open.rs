@@ -288,7 +288,7 @@ impl Opening {
     }
 
     fn refuse(&self, refusal: Refusal, answer: oneshot::Sender<Answer>) {
-        self.channels.close();
+        self.channels.discard(&self.state.store);
         self.state.records().refuse(self.admitted.id);
         self.state.jobs.refused.fetch_add(1, Ordering::Relaxed);
         self.state.sink.emit(Event::JobRefused {

@@ -2,8 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+// The guests are built by the one build that the plugin crate's tests use.
+#[path = "../../../plugin/tests/conformance/build.rs"]
+#[expect(dead_code, reason = "no shipped plugin is needed here")]
+mod build;
 mod edge;
 mod ends;
 mod offers;
+mod policy;
 mod relay;
 mod rig;

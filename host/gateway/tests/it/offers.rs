@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::event::Event;
+use futures_util::future::join_all;
 use gateway::config::{Caps, OrchestratorConfig};
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -121,9 +122,11 @@ async fn what_nobody_offers_is_asked_for_once_a_second_however_often_it_is_wante
     })
     .await;
     let begun = std::time::Instant::now();
-    for _ in 0..50 {
-        let (status, body) = rig.ask(&json!({"model_id": "nothing"}), &[]).await;
-        assert_eq!((status, classes(&body)), (StatusCode::NOT_FOUND, vec!["no-capability"]));
+    let ask = json!({"model_id": "nothing"});
+    for _ in 0..2 {
+        for (status, body) in join_all((0..50).map(|_| rig.ask(&ask, &[]))).await {
+            assert_eq!((status, classes(&body)), (StatusCode::NOT_FOUND, vec!["no-capability"]));
+        }
     }
     assert!(orch.asked() <= 2 + begun.elapsed().as_secs(), "{} times", orch.asked());
 }

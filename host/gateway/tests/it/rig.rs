@@ -24,15 +24,11 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tonic::Status;
 use wire::client::Client;
 use wire::error::{Refusal, Word};
 use wire::header::{REQUEST_ID, random_hex};
-use wire::livepeer::{LiveAnswer, LiveStart, Model, Tokens, offers, price_to_wire, segment_in};
-use wire::proto::orchestrator_server::{Orchestrator, OrchestratorServer};
-use wire::proto::{
-    EndTranscodingSessionRequest, EndTranscodingSessionResponse, OrchestratorInfo,
-    OrchestratorRequest, PingPong,
+use wire::livepeer::{
+    Asked, Capped, LiveAnswer, LiveStart, Model, Offers, Tokens, rpc, segment_in,
 };
 use wire::serve::{App, serve};
 use wire::tls::Pins;
@@ -109,10 +105,7 @@ impl Orch {
         let router = Router::new()
             .route("/live-video-to-video", post(begin))
             .with_state(Arc::clone(&port))
-            .route_service(
-                "/net.Orchestrator/{*method}",
-                OrchestratorServer::new(Shared(Arc::clone(&port))),
-            );
+            .merge(rpc(Shared(Arc::clone(&port))));
         let app = App::new(router).with_trickle(BASE, port.store.clone());
         let config = wire::serve::Config { drain: Duration::ZERO, ..Default::default() };
         let served = tokio::spawn(serve(listener, None, app, config, std::future::pending()));
@@ -152,14 +145,11 @@ impl Drop for Orch {
     }
 }
 
+#[derive(Clone)]
 struct Shared(Arc<Port>);
 
-#[tonic::async_trait]
-impl Orchestrator for Shared {
-    async fn get_orchestrator(
-        &self,
-        _: tonic::Request<OrchestratorRequest>,
-    ) -> Result<tonic::Response<OrchestratorInfo>, Status> {
+impl wire::livepeer::Port for Shared {
+    fn offers(&self, _: &Asked) -> Result<Offers, Capped> {
         let port = &self.0;
         port.asked.fetch_add(1, Ordering::SeqCst);
         let used = port.used.load(Ordering::SeqCst);
@@ -170,30 +160,12 @@ impl Orchestrator for Shared {
             slots_used: used,
             price: UnitPrice::new(port.manner.price_wei, LIVE_LOT),
         };
-        let models: Vec<_> = port.manner.pipelines.iter().map(model).collect();
-        let prices =
-            models.iter().map(|model| price_to_wire(model.price.unwrap(), Some(&model.capability)));
-        Ok(tonic::Response::new(OrchestratorInfo {
-            transcoder: "https://advertised:8935".to_owned(),
-            capabilities: Some(offers(&models, "0.9.1")),
-            capabilities_prices: prices.collect(),
-            auth_token: Some(port.tokens.issue(0)),
-            ..OrchestratorInfo::default()
-        }))
-    }
-
-    async fn end_transcoding_session(
-        &self,
-        _: tonic::Request<EndTranscodingSessionRequest>,
-    ) -> Result<tonic::Response<EndTranscodingSessionResponse>, Status> {
-        Err(Status::unimplemented("no"))
-    }
-
-    async fn ping(
-        &self,
-        ping: tonic::Request<PingPong>,
-    ) -> Result<tonic::Response<PingPong>, Status> {
-        Ok(tonic::Response::new(ping.into_inner()))
+        Ok(Offers {
+            service_uri: "https://advertised:8935".to_owned(),
+            models: port.manner.pipelines.iter().map(model).collect(),
+            token: port.tokens.issue(0),
+            device: None,
+        })
     }
 }
 

@@ -126,6 +126,16 @@ impl Store {
         true
     }
 
+    /// Closes a channel and forgets it at once, for whoever knows that nobody is to read it any
+    /// more; `false` if there is none. Requests that are open still come to their end.
+    pub fn forget(&self, name: &str) -> bool {
+        let mut channels = self.shared.channels.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(channel) = channels.remove(name) else { return false };
+        drop(channels);
+        channel.close();
+        true
+    }
+
     /// Closes channels that nobody used for [`Limits::idle`], forgets those that are spent, and
     /// returns the names closed. Call it every few seconds.
     pub fn sweep(&self) -> Vec<String> {

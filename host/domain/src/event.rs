@@ -146,11 +146,3 @@ pub trait Sink: Send + Sync {
     /// Takes one event; never blocks.
     fn emit(&self, event: Event);
 }
-
-/// A sink that keeps nothing.
-#[derive(Debug, Default)]
-pub struct Discard;
-
-impl Sink for Discard {
-    fn emit(&self, _: Event) {}
-}

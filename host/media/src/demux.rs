@@ -176,11 +176,6 @@ impl Demuxer {
         self.tracks.iter().find(|track| track.kind == Kind::Video)
     }
 
-    /// Returns libav's name of the container, such as `mpegts` or `mov,mp4,m4a,3gp,3g2,mj2`.
-    pub fn container(&self) -> &str {
-        &self.container
-    }
-
     /// Returns the length in microseconds, where the container tells.
     pub fn duration_us(&self) -> Option<i64> {
         self.input.duration_us()

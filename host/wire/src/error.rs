@@ -104,11 +104,6 @@ impl Word {
         }
     }
 
-    /// Returns whether another orchestrator, or the same one later, may take the job.
-    pub const fn retry(self) -> bool {
-        matches!(self, Self::NoSlot | Self::Unreachable)
-    }
-
     /// Returns the text for the words whose own text must not leave.
     const fn public_text(self) -> Option<&'static str> {
         match self {

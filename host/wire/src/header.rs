@@ -30,8 +30,6 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("framegate-request-id
 pub const READER: HeaderName = HeaderName::from_static("framegate-reader");
 /// On answers about a lossless channel: bytes that may wait unread in it.
 pub const WINDOW: HeaderName = HeaderName::from_static("framegate-window");
-/// On a start: PTS (90 kHz, unwrapped) of the last picture that the client was given.
-pub const RESUME_PTS: HeaderName = HeaderName::from_static("framegate-resume-pts");
 /// On a start: the most that one lot may cost, in wei, where the client wants less than the
 /// operator's cap.
 pub const MAX_PRICE: HeaderName = HeaderName::from_static("framegate-max-price");

@@ -301,11 +301,6 @@ impl Worker {
         self.process.pid()
     }
 
-    /// Returns how many sessions are open.
-    pub fn sessions(&self) -> usize {
-        lock(&self.sessions).len()
-    }
-
     /// Kills the process; its sessions end as lost.
     pub fn kill(&self) {
         self.process.kill();

@@ -219,14 +219,6 @@ impl PipelineInstance {
         host.downcast_mut()
     }
 
-    /// Ends the instance without another call and returns the session's host.
-    pub fn into_host(self) -> Box<dyn PipelineHost> {
-        match self.life {
-            Life::Live(store, _) => store.into_data().host,
-            Life::Dead(host) => host,
-        }
-    }
-
     fn call<T>(
         &mut self,
         call: &'static str,

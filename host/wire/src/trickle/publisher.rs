@@ -125,11 +125,6 @@ impl Publisher {
         Ok(self.next)
     }
 
-    /// Returns the number of the next segment.
-    pub const fn next_seq(&self) -> u64 {
-        self.next
-    }
-
     /// Begins the next segment.
     pub fn begin(&mut self) -> SegmentPost {
         let seq = self.next;

@@ -13,11 +13,11 @@ use domain::offering::Offering;
 use domain::price::LIVE_UNITS_PER_SECOND;
 use domain::select::{self, Reason};
 use plugin::policy::selection::Decline;
-use plugin::{Fault, Identity, JobFacts};
+use plugin::{Identity, JobFacts, unix_ms};
 use serde::Serialize;
 
 use crate::config::{OnFault, SelectionConfig};
-use crate::market::{Broken, Chooser, unix_ms};
+use crate::market::{Broken, Chooser};
 
 /// Name of the plugin slot.
 pub(crate) const PLUGIN_SLOT: &str = "selection/default";
@@ -119,7 +119,7 @@ pub(crate) fn rank(
                     return Ok(ranked(policy, answer));
                 }
                 Err(fault) => {
-                    wish.sink.emit(faulted(&fault));
+                    wish.sink.emit(fault.event());
                     fault.to_string()
                 }
             }
@@ -165,21 +165,10 @@ fn facts(offerings: &[Offering], wish: &Wish<'_>) -> JobFacts {
     }
 }
 
-/// Makes the event of a fault.
-pub(crate) fn faulted(fault: &Fault) -> Event {
-    Event::PluginFaulted {
-        plugin: fault.plugin.clone(),
-        version: fault.version.clone(),
-        kind: fault.kind.name(),
-        call: fault.call,
-        detail: fault.to_string(),
-    }
-}
-
 /// Tells that a snapshot was made without its policy.
 pub(crate) fn tell_broken(sink: &dyn Sink, broken: &Broken) {
     match broken {
-        Broken::Fault(fault) => sink.emit(faulted(fault)),
+        Broken::Fault(fault) => sink.emit(fault.event()),
         Broken::Refused(detail) => {
             sink.emit(Event::FellBack { plugin_slot: PLUGIN_SLOT, detail: detail.clone() });
         }

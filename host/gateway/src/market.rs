@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use domain::capability::Capability;
 use domain::price::{LIVE_LOT, Lot};
-use plugin::{Candidate, Fault, PreparedSelection, Ready, Scope, Snapshot};
+use plugin::{Candidate, Fault, PreparedSelection, Ready, Scope, Snapshot, unix_ms};
 
 use crate::book::Row;
 use crate::config::SelectionConfig;
@@ -56,12 +56,6 @@ impl Broken {
             Self::Refused(text) => text.clone(),
         }
     }
-}
-
-/// Returns the milliseconds since 1970.
-pub(crate) fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Builds the snapshots of `offerings`, numbered `generation`. Blocks while the policy prepares.

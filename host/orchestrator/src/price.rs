@@ -6,14 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use domain::capability::Capability;
 use domain::event::{Event, Sink};
 use domain::price::{Lot, Price, charge};
 use plugin::policy::pricing::{Basis, Conditions, Meter, PreparedPricing, PricingRule, Side};
 use plugin::policy::ready::Ready;
-use plugin::{Fault, JobFacts, Scope, SetupError, Snapshot, Urgency};
+use plugin::{Fault, JobFacts, Scope, SetupError, Snapshot, Urgency, unix_ms};
 
 /// Name of the plugin slot that the rule fills.
 const PLUGIN_SLOT: &str = "pricing/ask";
@@ -182,17 +182,6 @@ fn load_ppm(situation: Situation) -> u32 {
 }
 
 fn fell_back(fault: &Fault, sink: &dyn Sink) {
-    sink.emit(Event::PluginFaulted {
-        plugin: fault.plugin.clone(),
-        version: fault.version.clone(),
-        kind: fault.kind.name(),
-        call: fault.call,
-        detail: fault.to_string(),
-    });
+    sink.emit(fault.event());
     sink.emit(Event::FellBack { plugin_slot: PLUGIN_SLOT, detail: fault.to_string() });
-}
-
-fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

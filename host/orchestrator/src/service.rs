@@ -17,7 +17,7 @@ use domain::Class;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, StatusCode, Uri};
 use wire::error::{Refusal, Word};
-use wire::header::RequestId;
+use wire::header::{RequestId, is_same_secret};
 use wire::livepeer::{self, Asked, Capped, LiveAnswer, LiveStart, Offers, Tokens};
 use wire::serve::{App, Peer};
 use wire::tls::{Identity, IdentityError, ServerConfig};
@@ -82,7 +82,7 @@ async fn check_caller(Shared(port): Shared<Port>, request: Request, next: Next) 
             peer.is_some_and(|Peer(address)| addresses.contains(&address.ip().to_canonical()))
         }
         Callers::Secret(secret) => {
-            bearer(request.headers()).is_some_and(|given| same(given.as_bytes(), secret.as_bytes()))
+            bearer(request.headers()).is_some_and(|given| is_same_secret(given, secret))
         }
     };
     if allowed {
@@ -94,15 +94,6 @@ async fn check_caller(Shared(port): Shared<Port>, request: Request, next: Next) 
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
-}
-
-/// Compares without telling by its time how much was right.
-fn same(given: &[u8], expected: &[u8]) -> bool {
-    let mut different = u8::from(given.len() != expected.len());
-    for (index, byte) in expected.iter().enumerate() {
-        different |= byte ^ given.get(index).copied().unwrap_or(0);
-    }
-    different == 0
 }
 
 /// `POST /live-video-to-video`.

@@ -9,6 +9,7 @@
 
 use std::fmt;
 
+use domain::event::Event;
 use wasmtime::{Trap, WasmBacktrace};
 
 use crate::digest::Digest;
@@ -147,6 +148,19 @@ impl Fault {
         let mut fault = Self::new(kind, who, call, message);
         fault.0.limit = limit;
         fault
+    }
+}
+
+impl Fault {
+    /// Returns the event that tells of it.
+    pub fn event(&self) -> Event {
+        Event::PluginFaulted {
+            plugin: self.plugin.clone(),
+            version: self.version.clone(),
+            kind: self.kind.name(),
+            call: self.call,
+            detail: self.to_string(),
+        }
     }
 }
 

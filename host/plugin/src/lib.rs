@@ -35,4 +35,4 @@ pub use pipeline::host::PipelineHost;
 pub use policy::pricing::{PreparedPricing, PricingRule};
 pub use policy::ready::Ready;
 pub use policy::selection::{PreparedSelection, SelectionPolicy};
-pub use snapshot::{Candidate, Scope, Snapshot};
+pub use snapshot::{Candidate, Scope, Snapshot, unix_ms};

@@ -6,6 +6,7 @@
 //! **Invariant:** every column has as many elements as there are candidates.
 
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use domain::price::Lot;
 
@@ -31,6 +32,12 @@ pub struct Scope {
     pub customers: Vec<String>,
     /// Hardware names.
     pub hardware: Vec<String>,
+}
+
+/// Returns the milliseconds since 1970, as snapshots and calls are dated.
+pub fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Scope {

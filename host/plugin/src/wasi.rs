@@ -6,12 +6,14 @@
 //!
 //! **Invariant:** with a fixed clock and seed every answer is a function of the calls so far.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::{
     ComponentType, Lift, Linker, LinkerInstance, Lower, Resource, ResourceType,
 };
+
+use crate::snapshot::unix_ms;
 
 /// Bytes of a guest's output that one call may leave; a panic message of Rust has under 1 KiB.
 pub(crate) const OUTPUT_BYTES_MAX: usize = 4096;
@@ -104,13 +106,10 @@ impl Shim {
 
     fn wall(&self) -> DateTime {
         let unix_ms = match self.clock {
-            Clock::Fixed(unix_ms) => u128::from(unix_ms),
-            Clock::Real(_) => {
-                SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()
-            }
+            Clock::Fixed(unix_ms) => unix_ms,
+            Clock::Real(_) => unix_ms(),
         };
-        let seconds = u64::try_from(unix_ms / 1000).unwrap_or(u64::MAX);
-        DateTime { seconds, nanoseconds: (unix_ms % 1000) as u32 * 1_000_000 }
+        DateTime { seconds: unix_ms / 1000, nanoseconds: (unix_ms % 1000) as u32 * 1_000_000 }
     }
 
     /// The next number of SplitMix64.

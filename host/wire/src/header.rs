@@ -97,6 +97,14 @@ pub fn random_bytes<const N: usize>() -> [u8; N] {
     bytes
 }
 
+/// Compares a secret that was given with the right one, without telling by its time how much of it
+/// was right. Its length is no secret.
+pub fn is_same_secret(given: &str, expected: &str) -> bool {
+    let pairs = given.bytes().zip(expected.bytes());
+    let differences = pairs.fold(0, |found, (given, expected)| found | (given ^ expected));
+    given.len() == expected.len() && std::hint::black_box(differences) == 0
+}
+
 /// Writes bytes in lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -121,4 +129,14 @@ fn a_peers_request_id_is_kept_only_if_it_can_stand_in_a_log_line() {
         let made = given(bad);
         assert!(made != bad && made.len() == 16 && is_id(&made), "{made}");
     }
+}
+
+#[cfg(test)]
+#[test]
+fn a_secret_is_the_same_only_whole() {
+    assert!(is_same_secret("secret", "secret"));
+    for other in ["", "secre", "secrets", "Secret", "secreT"] {
+        assert!(!is_same_secret(other, "secret"), "{other}");
+    }
+    assert!(!is_same_secret("secret", ""));
 }

@@ -6,13 +6,13 @@
 use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use bytes::BytesMut;
 
 use crate::frame::{self, FrameError, Message};
 use crate::message::{FromWorker, ToWorker};
-use crate::{CHUNK_BYTES_MAX, WINDOW_BYTES};
+use crate::{CHUNK_BYTES_MAX, WINDOW_BYTES, lock};
 
 /// Why the worker's end of the socket stopped.
 #[derive(Debug, thiserror::Error)]
@@ -132,9 +132,4 @@ impl Credit {
         lock(&self.state).closed = true;
         self.changed.notify_all();
     }
-}
-
-/// A panicked thread has left nothing half-done in these: plain counters and whole writes.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,6 +8,8 @@
 //! **Invariant:** neither side ever holds more unread bytes of one session than [`WINDOW_BYTES`],
 //! so a slow session never stops the others on the shared socket.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 pub mod child;
 pub mod frame;
 pub mod message;
@@ -23,3 +25,8 @@ pub use message::{
 pub const WINDOW_BYTES: usize = 4 << 20;
 /// Most bytes in one message of media, so that no session occupies the socket for long.
 pub const CHUNK_BYTES_MAX: usize = 64 << 10;
+
+/// A panicked holder has left nothing half-done in this crate's locks: counters, whole writes, maps.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -16,12 +16,12 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
-use crate::WINDOW_BYTES;
 use crate::frame::{self, FrameError, Message};
 use crate::message::{
     Failure, FromWorker, Hello, PluginSummary, SessionReport, SessionSpec, ToWorker,
 };
 use crate::spawn::{Process, SpawnError, Spawner};
+use crate::{WINDOW_BYTES, lock};
 
 /// Time for a worker to say hello: process start, device, thread pool. Seconds, since a loaded
 /// machine may be slow to page the program in.
@@ -455,9 +455,4 @@ impl Outputs {
         }
         Some(output)
     }
-}
-
-/// A panicked task has left nothing half-done in these maps.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

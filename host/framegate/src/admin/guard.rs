@@ -156,7 +156,7 @@ fn has_token(headers: &HeaderMap, expected: &str) -> bool {
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     given
         .and_then(|value| value.strip_prefix("Bearer "))
-        .is_some_and(|it| token::same(it, expected))
+        .is_some_and(|it| wire::header::is_same_secret(it, expected))
 }
 
 fn refuse(status: StatusCode, class: &str, message: &str) -> Response {

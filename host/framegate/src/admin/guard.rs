@@ -19,7 +19,6 @@ use tracing::{error, warn};
 
 use super::audit::{Audit, Entry};
 use super::limited::Limited;
-use super::token;
 
 /// Paths that need no token.
 const OPEN: [&str; 3] = ["/healthz", "/readyz", "/metrics"];

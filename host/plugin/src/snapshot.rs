@@ -213,29 +213,37 @@ macro_rules! columns {
     };
 }
 
-columns! {
-    id: String,
-    uri: String,
-    region: u32,
-    hardware: u32,
-    price_wei: u64,
-    rtt_us: u32,
-    latency_p50_us: u32,
-    latency_p99_us: u32,
-    latency_score_ppm: u32,
-    perf_score_ppm: u32,
-    attempts: u32,
-    success_ppm: u32,
-    last_failure_ms: u32,
-    stake_gwei: u64,
-    slots_free: u32,
-    slots_total: u32,
-    in_flight: u32,
-    queue_depth: u32,
-    gpu_memory_free_mib: u32,
-    gpu_memory_total_mib: u32,
-    warm: bool,
+/// Hands every column, as `name: type`, to the macro `$then`: the one list of them.
+macro_rules! each_column {
+    ($then:ident) => {
+        $then! {
+            id: String,
+            uri: String,
+            region: u32,
+            hardware: u32,
+            price_wei: u64,
+            rtt_us: u32,
+            latency_p50_us: u32,
+            latency_p99_us: u32,
+            latency_score_ppm: u32,
+            perf_score_ppm: u32,
+            attempts: u32,
+            success_ppm: u32,
+            last_failure_ms: u32,
+            stake_gwei: u64,
+            slots_free: u32,
+            slots_total: u32,
+            in_flight: u32,
+            queue_depth: u32,
+            gpu_memory_free_mib: u32,
+            gpu_memory_total_mib: u32,
+            warm: bool,
+        }
+    };
 }
+pub(crate) use each_column;
+
+each_column!(columns);
 
 #[cfg(test)]
 #[test]

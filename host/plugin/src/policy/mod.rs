@@ -3,6 +3,7 @@
 //! **Invariant:** an answer that leaves this module has been checked: candidates exist and may be
 //! chosen, reasons have texts.
 
+mod code;
 mod instance;
 pub mod pricing;
 pub mod ready;

@@ -5,7 +5,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use wasmtime::component::Linker;
+use wasmtime::Store;
+use wasmtime::component::{HasSelf, InstancePre, Linker};
 
 use crate::bindings::pricing::exports::framegate::policy::pricing as wit;
 use crate::bindings::pricing::{PricingRule as Guest, PricingRulePre};
@@ -16,12 +17,12 @@ use crate::job::{JobFacts, Urgency};
 use crate::limits::Limits;
 use crate::load::{self, LoadError};
 use crate::manifest::{Manifest, World};
+use crate::policy::code::{self, Code};
 use crate::policy::instance::Instance;
 use crate::policy::ready::Ready;
 use crate::policy::state::PolicyState;
 pub use crate::policy::state::{Conditions, Meter};
 use crate::snapshot::Snapshot;
-use crate::wasi;
 
 /// The longest that a quote may be used again, in microseconds; the contract's bound.
 const VALID_FOR_US_MAX: u32 = 60_000_000;
@@ -103,15 +104,37 @@ pub enum Refusal {
 /// A loaded pricing rule. Cheap to clone.
 #[derive(Clone)]
 pub struct PricingRule {
-    code: Arc<Code>,
+    code: Arc<Code<Guest>>,
 }
 
-struct Code {
-    engine: PolicyEngine,
-    pre: PricingRulePre<PolicyState>,
-    who: Arc<Identity>,
-    limits: Limits,
-    info: PluginInfo,
+impl code::Guest for Guest {
+    const WORLD: World = World::PricingRule;
+    type Pre = PricingRulePre<PolicyState>;
+
+    fn add_to_linker(linker: &mut Linker<PolicyState>) -> wasmtime::Result<()> {
+        Self::add_to_linker::<_, HasSelf<_>>(linker, |state| state)
+    }
+
+    fn pre(linked: InstancePre<PolicyState>) -> wasmtime::Result<Self::Pre> {
+        PricingRulePre::new(linked)
+    }
+
+    fn instantiate(pre: &Self::Pre, store: &mut Store<PolicyState>) -> wasmtime::Result<Self> {
+        pre.instantiate(store)
+    }
+
+    fn describe(&self, store: &mut Store<PolicyState>) -> wasmtime::Result<PluginInfo> {
+        self.framegate_policy_pricing().call_describe(store).map(PluginInfo::from)
+    }
+
+    fn prepare(
+        &self,
+        store: &mut Store<PolicyState>,
+        config: &str,
+    ) -> wasmtime::Result<Result<(), SetupError>> {
+        let prepared = self.framegate_policy_pricing().call_prepare(store, config)?;
+        Ok(prepared.map_err(SetupError::from))
+    }
 }
 
 impl PricingRule {
@@ -122,24 +145,7 @@ impl PricingRule {
         bytes: &[u8],
         limits: Limits,
     ) -> Result<Self, LoadError> {
-        let world = World::PricingRule;
-        let (component, who) = load::compile(&engine.engine, manifest, bytes, world)?;
-        let linked = linker(engine).and_then(|linker| linker.instantiate_pre(&component));
-        let pre = linked.and_then(PricingRulePre::new);
-        let pre = pre.map_err(|error| load::does_not_fit(&who, world, &error))?;
-        let limits = limits.lowered_by(&manifest.limits);
-        let who = Arc::new(who);
-        let code = Code { engine: engine.clone(), pre, who, limits, info: PluginInfo::default() };
-        let mut instance = code.instantiate(Arc::new(Snapshot::empty()))?;
-        let info = instance.call(
-            "describe",
-            limits.setup_fuel,
-            |_| {},
-            |guest, store| guest.framegate_policy_pricing().call_describe(store),
-        )?;
-        let info = PluginInfo::from(info);
-        load::check_name(&code.who, &info)?;
-        Ok(Self { code: Arc::new(Code { info, ..code }) })
+        Ok(Self { code: Arc::new(Code::load(engine, manifest, bytes, limits)?) })
     }
 
     /// Loads the plugin in `folder`.
@@ -170,17 +176,10 @@ impl PricingRule {
         config: &str,
     ) -> Result<Result<PreparedPricing, SetupError>, Fault> {
         let lot = snapshot.scope.lot.size.max(1);
-        let mut instance = self.code.instantiate(snapshot)?;
-        let fuel = self.code.limits.setup_fuel;
-        let prepared = instance.call(
-            "prepare",
-            fuel,
-            |_| {},
-            |guest, store| guest.framegate_policy_pricing().call_prepare(store, config),
-        )?;
-        if let Err(refused) = prepared {
-            return Ok(Err(refused.into()));
-        }
+        let instance = match self.code.prepare(snapshot, config)? {
+            Ok(instance) => instance,
+            Err(refused) => return Ok(Err(refused)),
+        };
         let mut rule = PreparedPricing { code: Arc::clone(&self.code), instance };
         rule.probe(lot)?;
         Ok(Ok(rule))
@@ -197,23 +196,9 @@ impl PricingRule {
     }
 }
 
-fn linker(engine: &PolicyEngine) -> wasmtime::Result<Linker<PolicyState>> {
-    let mut linker = Linker::new(&engine.engine);
-    wasi::add_to_linker(&mut linker)?;
-    Guest::add_to_linker::<_, wasmtime::component::HasSelf<_>>(&mut linker, |state| state)?;
-    Ok(linker)
-}
-
-impl Code {
-    fn instantiate(&self, snapshot: Arc<Snapshot>) -> Result<Instance<Guest>, Fault> {
-        let engine = &self.engine.engine;
-        Instance::new(engine, &self.who, self.limits, snapshot, |store| self.pre.instantiate(store))
-    }
-}
-
 /// A rule prepared for one scope.
 pub struct PreparedPricing {
-    code: Arc<Code>,
+    code: Arc<Code<Guest>>,
     instance: Instance<Guest>,
 }
 

@@ -9,7 +9,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use wasmtime::component::Linker;
+use wasmtime::Store;
+use wasmtime::component::{HasSelf, InstancePre, Linker};
 
 use crate::bindings::selection::exports::framegate::policy::selection as wit;
 use crate::bindings::selection::{SelectionPolicy as Guest, SelectionPolicyPre};
@@ -20,11 +21,11 @@ use crate::job::JobFacts;
 use crate::limits::Limits;
 use crate::load::{self, LoadError};
 use crate::manifest::{Manifest, World};
+use crate::policy::code::{self, Code};
 use crate::policy::instance::Instance;
 use crate::policy::ready::Ready;
 use crate::policy::state::PolicyState;
 use crate::snapshot::Snapshot;
-use crate::wasi;
 
 /// Lines of an explanation; the contract's bound.
 const LINES_MAX: usize = 100;
@@ -84,15 +85,37 @@ pub struct Scored {
 /// A loaded selection policy. Cheap to clone.
 #[derive(Clone)]
 pub struct SelectionPolicy {
-    code: Arc<Code>,
+    code: Arc<Code<Guest>>,
 }
 
-struct Code {
-    engine: PolicyEngine,
-    pre: SelectionPolicyPre<PolicyState>,
-    who: Arc<Identity>,
-    limits: Limits,
-    info: PluginInfo,
+impl code::Guest for Guest {
+    const WORLD: World = World::SelectionPolicy;
+    type Pre = SelectionPolicyPre<PolicyState>;
+
+    fn add_to_linker(linker: &mut Linker<PolicyState>) -> wasmtime::Result<()> {
+        Self::add_to_linker::<_, HasSelf<_>>(linker, |state| state)
+    }
+
+    fn pre(linked: InstancePre<PolicyState>) -> wasmtime::Result<Self::Pre> {
+        SelectionPolicyPre::new(linked)
+    }
+
+    fn instantiate(pre: &Self::Pre, store: &mut Store<PolicyState>) -> wasmtime::Result<Self> {
+        pre.instantiate(store)
+    }
+
+    fn describe(&self, store: &mut Store<PolicyState>) -> wasmtime::Result<PluginInfo> {
+        self.framegate_policy_selection().call_describe(store).map(PluginInfo::from)
+    }
+
+    fn prepare(
+        &self,
+        store: &mut Store<PolicyState>,
+        config: &str,
+    ) -> wasmtime::Result<Result<(), SetupError>> {
+        let prepared = self.framegate_policy_selection().call_prepare(store, config)?;
+        Ok(prepared.map_err(SetupError::from))
+    }
 }
 
 impl SelectionPolicy {
@@ -103,24 +126,7 @@ impl SelectionPolicy {
         bytes: &[u8],
         limits: Limits,
     ) -> Result<Self, LoadError> {
-        let world = World::SelectionPolicy;
-        let (component, who) = load::compile(&engine.engine, manifest, bytes, world)?;
-        let linked = linker(engine).and_then(|linker| linker.instantiate_pre(&component));
-        let pre = linked.and_then(SelectionPolicyPre::new);
-        let pre = pre.map_err(|error| load::does_not_fit(&who, world, &error))?;
-        let limits = limits.lowered_by(&manifest.limits);
-        let who = Arc::new(who);
-        let code = Code { engine: engine.clone(), pre, who, limits, info: PluginInfo::default() };
-        let mut instance = code.instantiate(Arc::new(Snapshot::empty()))?;
-        let info = instance.call(
-            "describe",
-            limits.setup_fuel,
-            |_| {},
-            |guest, store| guest.framegate_policy_selection().call_describe(store),
-        )?;
-        let info = PluginInfo::from(info);
-        load::check_name(&code.who, &info)?;
-        Ok(Self { code: Arc::new(Code { info, ..code }) })
+        Ok(Self { code: Arc::new(Code::load(engine, manifest, bytes, limits)?) })
     }
 
     /// Loads the plugin in `folder`.
@@ -150,18 +156,9 @@ impl SelectionPolicy {
         snapshot: Arc<Snapshot>,
         config: &str,
     ) -> Result<Result<PreparedSelection, SetupError>, Fault> {
-        let mut instance = self.code.instantiate(Arc::clone(&snapshot))?;
-        let fuel = self.code.limits.setup_fuel;
-        let prepared = instance.call(
-            "prepare",
-            fuel,
-            |_| {},
-            |guest, store| guest.framegate_policy_selection().call_prepare(store, config),
-        )?;
+        let prepared = self.code.prepare(Arc::clone(&snapshot), config)?;
         let code = Arc::clone(&self.code);
-        Ok(prepared
-            .map(|()| PreparedSelection { code, snapshot, instance })
-            .map_err(SetupError::from))
+        Ok(prepared.map(|instance| PreparedSelection { code, snapshot, instance }))
     }
 
     /// Makes a ready set for `snapshot`, so that any thread may pick.
@@ -175,23 +172,9 @@ impl SelectionPolicy {
     }
 }
 
-fn linker(engine: &PolicyEngine) -> wasmtime::Result<Linker<PolicyState>> {
-    let mut linker = Linker::new(&engine.engine);
-    wasi::add_to_linker(&mut linker)?;
-    Guest::add_to_linker::<_, wasmtime::component::HasSelf<_>>(&mut linker, |state| state)?;
-    Ok(linker)
-}
-
-impl Code {
-    fn instantiate(&self, snapshot: Arc<Snapshot>) -> Result<Instance<Guest>, Fault> {
-        let engine = &self.engine.engine;
-        Instance::new(engine, &self.who, self.limits, snapshot, |store| self.pre.instantiate(store))
-    }
-}
-
 /// A policy prepared for one snapshot.
 pub struct PreparedSelection {
-    code: Arc<Code>,
+    code: Arc<Code<Guest>>,
     snapshot: Arc<Snapshot>,
     instance: Instance<Guest>,
 }

@@ -7,7 +7,7 @@ use crate::bindings::pricing::framegate::policy::{conditions, meter};
 use crate::bindings::selection::framegate::policy::{candidates, job_details, scope};
 use crate::job::JobFacts;
 use crate::limits::{Limiter, Limits};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, each_column};
 use crate::wasi::{Clock, HasShim, Shim};
 
 /// The state of things a quote may depend on; what is not known reads as one free slot.
@@ -158,29 +158,7 @@ macro_rules! columns {
     };
 }
 
-columns! {
-    id: String,
-    uri: String,
-    region: u32,
-    hardware: u32,
-    price_wei: u64,
-    rtt_us: u32,
-    latency_p50_us: u32,
-    latency_p99_us: u32,
-    latency_score_ppm: u32,
-    perf_score_ppm: u32,
-    attempts: u32,
-    success_ppm: u32,
-    last_failure_ms: u32,
-    stake_gwei: u64,
-    slots_free: u32,
-    slots_total: u32,
-    in_flight: u32,
-    queue_depth: u32,
-    gpu_memory_free_mib: u32,
-    gpu_memory_total_mib: u32,
-    warm: bool,
-}
+each_column!(columns);
 
 impl job_details::Host for PolicyState {
     fn is_excluded(&mut self, candidate: u32) -> bool {

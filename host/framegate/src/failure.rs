@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use domain::{Class, chain};
 use serde::Serialize;
+use wire::error::Word;
 
 /// How a command ended, as the calling script sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,19 @@ pub(crate) enum Exit {
     Unreachable = 6,
     /// A plugin faulted.
     Fault = 7,
+}
+
+impl Exit {
+    const ALL: [Self; 8] = [
+        Self::Ok,
+        Self::Internal,
+        Self::Usage,
+        Self::Input,
+        Self::Refused,
+        Self::FramesLost,
+        Self::Unreachable,
+        Self::Fault,
+    ];
 }
 
 impl From<Exit> for ExitCode {
@@ -153,27 +167,18 @@ impl Failure {
     }
 }
 
-/// The public word of a class. Several classes share one, since a script can only act on it.
+/// The public word of a class, as gateways answer it. Only what was cancelled differs: on the
+/// command line that is the user's own wish, and no input is wrong.
 const fn word_of(class: Class) -> &'static str {
     match class {
-        Class::Invalid | Class::Conflict => "invalid",
-        Class::Denied => "denied",
-        Class::NotFound => "no-capability",
-        Class::Exhausted => "no-slot",
-        Class::Unavailable | Class::TimedOut => "unreachable",
-        Class::PluginFault => "fault",
-        Class::Cancelled | Class::Internal => "internal",
+        Class::Cancelled => Word::Internal.name(),
+        _ => Word::of(class).name(),
     }
 }
 
 fn exit_of(word: &str) -> Exit {
-    match word {
-        "invalid" => Exit::Input,
-        "denied" | "no-capability" | "price-over-cap" | "no-slot" => Exit::Refused,
-        "unreachable" => Exit::Unreachable,
-        "fault" => Exit::Fault,
-        _ => Exit::Internal,
-    }
+    let code = Word::from_name(word).unwrap_or(Word::Internal).exit_code();
+    Exit::ALL.into_iter().find(|exit| *exit as u8 == code).unwrap_or(Exit::Internal)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use domain::price::Price;
 use domain::session::EndReason;
-use serde::Serialize;
+use wire::ended::{Ended, Frames, GuestTime, PluginFault, Price as PriceForm, Resources, Trouble};
 use worker::message::{Failure, SessionReport};
 
 /// What a session came to.
@@ -14,88 +14,39 @@ pub(crate) struct Bill {
     pub(crate) amount_wei: u64,
 }
 
-#[derive(Serialize)]
-struct Ended<'a> {
-    r#type: &'static str,
-    reason: &'static str,
-    frames: Frames,
-    frames_sha256: &'a str,
-    guest_us: GuestTime,
-    resources: Resources,
-    stream_ms: u64,
-    price: PriceForm<'a>,
-    amount_wei: String,
-    warnings: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<ErrorForm<'a>>,
-}
-
-#[derive(Serialize)]
-struct Frames {
-    r#in: u64,
-    out: u64,
-    dropped: u64,
-}
-
-#[derive(Serialize)]
-struct GuestTime {
-    p50: u64,
-    p99: u64,
-}
-
-#[derive(Serialize)]
-struct Resources {
-    rss_warm_mib: u64,
-    rss_end_mib: u64,
-}
-
-#[derive(Serialize)]
-struct PriceForm<'a> {
-    wei: String,
-    per_units: u64,
-    unit: &'a str,
-}
-
-#[derive(Serialize)]
-struct ErrorForm<'a> {
-    class: &'a str,
-    message: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fault: Option<FaultForm<'a>>,
-}
-
-#[derive(Serialize)]
-struct FaultForm<'a> {
-    kind: &'a str,
-    plugin: &'a str,
-    version: &'a str,
-    call: &'a str,
-}
-
 /// Writes the `ended` event of a session as one JSON document.
 pub(crate) fn ended(reason: EndReason, report: &SessionReport, bill: &Bill) -> String {
-    let event = Ended {
-        r#type: "ended",
-        reason: reason.name(),
+    let ended = Ended {
+        reason: reason.name().to_owned(),
         frames: Frames {
-            r#in: report.frames_in,
+            input: report.frames_in,
             out: report.frames_out,
             dropped: report.frames_dropped,
         },
-        frames_sha256: &report.frames_sha256,
+        frames_sha256: report.frames_sha256.clone(),
         guest_us: GuestTime { p50: report.guest_us_p50, p99: report.guest_us_p99 },
         resources: Resources { rss_warm_mib: report.rss_warm_mib, rss_end_mib: report.rss_end_mib },
         stream_ms: report.stream_ms,
-        price: PriceForm {
+        price: Some(PriceForm {
             wei: bill.price.wei.to_string(),
             per_units: bill.price.lot.size,
-            unit: &bill.price.lot.unit,
-        },
+            unit: bill.price.lot.unit.clone(),
+        }),
         amount_wei: bill.amount_wei.to_string(),
-        warnings: &report.warnings,
-        error: report.failure.as_ref().map(error_form),
+        warnings: report.warnings.clone(),
+        error: report.failure.as_ref().map(trouble),
     };
-    serde_json::to_string(&event).expect("plain structs serialise")
+    ended.to_event()
+}
+
+fn trouble(failure: &Failure) -> Trouble {
+    let fault = failure.fault.as_ref().map(|fault| PluginFault {
+        kind: fault.kind.clone(),
+        plugin: fault.plugin.clone(),
+        version: fault.version.clone(),
+        call: fault.call.clone(),
+    });
+    Trouble { class: failure.class.clone(), message: failure.message.clone(), fault }
 }
 
 /// Returns the word of a fault's kind out of the closed set that metrics may carry.
@@ -109,16 +60,6 @@ pub(crate) fn fault_call(call: &str) -> &'static str {
     const CALLS: [&str; 7] =
         ["describe", "start", "on-frame", "on-params", "on-message", "stop", "instantiate"];
     CALLS.into_iter().find(|known| *known == call).unwrap_or("other")
-}
-
-fn error_form(failure: &Failure) -> ErrorForm<'_> {
-    let fault = failure.fault.as_ref().map(|fault| FaultForm {
-        kind: &fault.kind,
-        plugin: &fault.plugin,
-        version: &fault.version,
-        call: &fault.call,
-    });
-    ErrorForm { class: &failure.class, message: &failure.message, fault }
 }
 
 #[cfg(test)]

@@ -109,7 +109,7 @@ fn facts(demuxer: &Demuxer, decoder: &Decoder) -> InputFacts {
     if truncated {
         warnings.push("input-truncated".to_owned());
     }
-    if damaged > u64::from(truncated) && !truncated {
+    if damaged > 0 && !truncated {
         warnings.push("input-damaged".to_owned());
     }
     InputFacts { errors: stats.errors, warnings }

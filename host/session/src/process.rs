@@ -134,7 +134,6 @@ struct Running {
     output_size: (u32, u32),
     look: Look,
     first_pts: i64,
-    shown_pts: i64,
     end_pts: i64,
 }
 
@@ -182,6 +181,7 @@ impl Stage<'_> {
     fn picture(&mut self, picture: &Picture) -> Result<(), SessionError> {
         let planes = picture.planes();
         let input = (planes.format, planes.width, planes.height);
+        let before = self.last_input;
         let Some(pts) = self.in_order(picture) else { return Ok(()) };
         if self.running.is_none() {
             let look = Look { color: picture.color(), pixel_aspect: picture.pixel_aspect() };
@@ -196,9 +196,8 @@ impl Stage<'_> {
             });
         }
         // A picture that does not say how long it is shown is shown as long as the one before.
-        let step = pts.saturating_sub(running.shown_pts);
+        let step = before.map_or(0, |before| pts.saturating_sub(before));
         let shown = if picture.duration() > 0 { picture.duration() } else { step };
-        running.shown_pts = pts;
         running.end_pts = running.end_pts.max(pts.saturating_add(shown));
         let arriving = running.arriving;
         let figures = &mut self.outcome.figures;
@@ -295,7 +294,6 @@ impl Stage<'_> {
             output_size: choices.output_size.unwrap_or((width, height)),
             look,
             first_pts,
-            shown_pts: first_pts,
             end_pts: first_pts,
         });
         Ok(())

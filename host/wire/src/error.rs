@@ -67,6 +67,11 @@ impl Word {
         Self::ALL.into_iter().find(|word| words.contains(word)).unwrap_or(Self::NoCapability)
     }
 
+    /// Finds a word by its spelling.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|word| word.name() == name)
+    }
+
     /// Returns its spelling in JSON.
     pub const fn name(self) -> &'static str {
         match self {

@@ -7,6 +7,7 @@
 
 pub mod allow;
 pub mod client;
+pub mod ended;
 pub mod error;
 pub mod header;
 pub mod livepeer;

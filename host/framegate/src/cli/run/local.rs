@@ -10,12 +10,13 @@ use domain::capability::Capability;
 use orchestrator::config::SessionLimits;
 use serde_json::Value;
 use tokio::task::JoinSet;
+use wire::ended::{Frames, GuestTime, Resources};
 use worker::message::{Failure as Refused, SessionReport, SessionSpec};
 use worker::parent::{self, Input, Output, Outputs, WorkerConfig};
 use worker::spawn::Spawner;
 
 use super::Ends;
-use super::report::{Frames, GuestTime, Report, Resources};
+use super::report::Report;
 use super::sink::Arrived;
 use super::source::Piece;
 use crate::config::Config;

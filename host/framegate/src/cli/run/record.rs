@@ -9,7 +9,9 @@ use domain::session::EndReason;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::report::{Frames, GuestTime, Orchestrator, Policy, Price, Report, Resources};
+use wire::ended::{Ended, Price};
+
+use super::report::{Orchestrator, Policy, Report};
 use crate::failure::{Failure, FaultReport};
 
 /// A job's record.
@@ -25,80 +27,29 @@ pub(super) struct Record {
     rest: serde_json::Map<String, Value>,
 }
 
-/// The last word about a job.
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct Ended {
-    reason: String,
-    #[serde(default)]
-    frames: Frames,
-    #[serde(default)]
-    frames_sha256: String,
-    #[serde(default)]
-    guest_us: GuestTime,
-    #[serde(default)]
-    resources: Resources,
-    #[serde(default)]
-    stream_ms: u64,
-    #[serde(default)]
-    price: Option<Price>,
-    #[serde(default)]
-    amount_wei: String,
-    #[serde(default)]
-    warnings: Vec<String>,
-    #[serde(default)]
-    error: Option<Told>,
-}
-
-/// Why a session did not end well.
-#[derive(Debug, Clone, Deserialize)]
-struct Told {
-    #[serde(default)]
-    class: String,
-    #[serde(default)]
-    message: String,
-    #[serde(default)]
-    fault: Option<ToldFault>,
-}
-
-/// Which plugin faulted.
-#[derive(Debug, Clone, Deserialize)]
-struct ToldFault {
-    kind: String,
-    plugin: String,
-    version: String,
-}
-
-impl Ended {
-    /// Reads an event; nothing for one of another type.
-    pub(super) fn of_event(message: &[u8]) -> Option<Self> {
-        let event: Value = serde_json::from_slice(message).ok()?;
-        (event["type"] == "ended").then(|| serde_json::from_value(event).ok()).flatten()
+/// Returns the failure that the job ended with, if it did not end well.
+pub(super) fn failure(ended: &Ended) -> Option<Failure> {
+    if ended.reason == EndReason::Eos.name() {
+        return None;
     }
-
-    /// Returns the failure that the job ended with, if it did not end well.
-    pub(super) fn failure(&self) -> Option<Failure> {
-        if self.reason == EndReason::Eos.name() {
-            return None;
-        }
-        if let Some(told) = &self.error {
-            let failure = super::failure_of(&told.class, &told.message);
-            return Some(match &told.fault {
-                None => failure,
-                Some(fault) => failure.fault(FaultReport {
-                    kind: fault.kind.clone(),
-                    plugin: fault.plugin.clone(),
-                    version: fault.version.clone(),
-                }),
-            });
-        }
-        let class = match EndReason::from_name(&self.reason) {
-            Some(EndReason::Fault) => Class::PluginFault,
-            Some(EndReason::Limit) => Class::Exhausted,
-            Some(EndReason::Shutdown | EndReason::Lost) | None => Class::Unavailable,
-            Some(EndReason::ClientGone | EndReason::Eos) => Class::Internal,
-        };
-        Some(Failure::new(class, format!("the job ended early: {}", self.reason)))
+    if let Some(told) = &ended.error {
+        let failure = super::failure_of(&told.class, &told.message);
+        return Some(match &told.fault {
+            None => failure,
+            Some(fault) => failure.fault(FaultReport {
+                kind: fault.kind.clone(),
+                plugin: fault.plugin.clone(),
+                version: fault.version.clone(),
+            }),
+        });
     }
+    let class = match EndReason::from_name(&ended.reason) {
+        Some(EndReason::Fault) => Class::PluginFault,
+        Some(EndReason::Limit) => Class::Exhausted,
+        Some(EndReason::Shutdown | EndReason::Lost) | None => Class::Unavailable,
+        Some(EndReason::ClientGone | EndReason::Eos) => Class::Internal,
+    };
+    Some(Failure::new(class, format!("the job ended early: {}", ended.reason)))
 }
 
 impl Record {
@@ -154,7 +105,7 @@ mod tests {
         let text = text.replacen("pixel-second\"", "pixel-second\"}", 1);
         let record: Record = serde_json::from_str(&text).expect("a record");
         let ended = record.ended().expect("the last word");
-        assert!(ended.failure().is_none());
+        assert!(failure(&ended).is_none());
         let report = record.report("job-1", &ended);
         assert_eq!(report.frames.out, 2);
         assert_eq!(report.price.expect("a price").wei, "5");
@@ -166,7 +117,7 @@ mod tests {
         let failure = |rest: &str| {
             let text = format!(r#"{{"type":"ended",{rest}}}"#);
             let ended = Ended::of_event(text.as_bytes()).expect("the last event");
-            ended.failure().map(|failure| failure.exit() as u8)
+            super::failure(&ended).map(|failure| failure.exit() as u8)
         };
         assert_eq!(failure(r#""reason":"eos""#), None);
         assert_eq!(failure(r#""reason":"lost""#), Some(6));

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use url::Url;
 use wire::client::{Client, ClientError, Config};
+use wire::ended::Ended;
 use wire::error::Refusal;
 use wire::header::{MAX_PRICE, REQUEST_ID, RequestId};
 use wire::livepeer::{LiveAnswer, LiveStart, absolute};
@@ -24,7 +25,7 @@ use wire::tls::Pins;
 use wire::trickle::{Ask, PublishError, Publisher, SegmentPost, SubscribeError, Subscriber};
 
 use super::Ends;
-use super::record::{Ended, Record};
+use super::record::{self, Record};
 use super::report::Report;
 use super::sink::Arrived;
 use super::source::Piece;
@@ -109,7 +110,7 @@ impl Remote {
         let record = self.record(job).await?;
         // The job's own last word says more than what its end did to the channels.
         let ended = ended.or_else(|| record.ended());
-        if let Some(failure) = ended.as_ref().and_then(Ended::failure) {
+        if let Some(failure) = ended.as_ref().and_then(record::failure) {
             return Err(failure);
         }
         // What has been made and not been read yet still comes.

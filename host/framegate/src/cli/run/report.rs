@@ -8,6 +8,7 @@ use std::time::Duration;
 use domain::price::{LIVE_UNIT, LIVE_UNITS_PER_SECOND};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use wire::ended::{Frames, GuestTime, Price, Resources};
 
 /// Everything that a run came to. Wei are decimal strings.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -61,47 +62,6 @@ pub(super) struct Policy {
     /// SHA-256 of its component.
     #[serde(default)]
     pub(super) digest: String,
-}
-
-/// A price.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Price {
-    /// Wei for a lot, in decimals.
-    pub(super) wei: String,
-    /// Units in a lot.
-    pub(super) per_units: u64,
-    /// Name of the unit.
-    pub(super) unit: String,
-}
-
-/// Counts of pictures.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Frames {
-    /// Decoded.
-    #[serde(rename = "in")]
-    pub(super) input: u64,
-    /// Sent out.
-    pub(super) out: u64,
-    /// Left out.
-    pub(super) dropped: u64,
-}
-
-/// Guest time of a picture.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct GuestTime {
-    /// Half of the pictures took less, in microseconds.
-    pub(super) p50: u64,
-    /// 99 of 100 took less, in microseconds.
-    pub(super) p99: u64,
-}
-
-/// Memory of the worker.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Resources {
-    /// After the first second of pictures, in MiB.
-    pub(super) rss_warm_mib: u64,
-    /// At the end, in MiB.
-    pub(super) rss_end_mib: u64,
 }
 
 impl Report {

@@ -46,7 +46,7 @@ fn a_bad_guest_ends_its_own_session_with_the_limit_it_hit_and_no_other() {
     rig.wait_for_log("session opened");
     for (guest, kind, words) in [
         ("trap-on-frame", "trap", &["unreachable", "on-frame"][..]),
-        ("loop-forever", "time", &["time limit", "plugin used"]),
+        ("loop-forever", "time", &["frame_budget limit", "plugin used"]),
         ("grow-memory", "memory", &["memory limit 64 MiB", "plugin asked for 20"]),
     ] {
         let done = start(&rig, guest, &clip, &output("bad.mp4"), &[]);

@@ -200,7 +200,6 @@ fn spec(
     pipeline: &PipelineConfig,
 ) -> SessionSpec {
     let config = &state.config;
-    let limits = &config.limits;
     SessionSpec {
         id: id.to_string(),
         capability: capability.to_string(),
@@ -209,10 +208,8 @@ fn spec(
         deterministic: true,
         encode: config.encode.clone(),
         decode_threads: config.decode_threads,
-        frame_budget_us: u32::try_from(limits.frame_budget.as_micros()).unwrap_or(u32::MAX),
-        frames_max: limits.frames_max,
-        ops_max: limits.ops_max,
-        surface_bytes_max: limits.surface_bytes_max,
+        limits: pipeline.limits.named(),
+        surface_bytes_max: config.limits.surface_bytes_max,
     }
 }
 

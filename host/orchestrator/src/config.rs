@@ -12,14 +12,6 @@ use crate::price::Pricer;
 
 /// Slots of one CPU device unless configured: two 720p30 sketches are what two cores carry.
 pub const SLOTS: u32 = 4;
-/// Guest time for one `on-frame` unless configured: a fifth of a 30 fps frame leaves the rest to
-/// the device.
-pub const FRAME_BUDGET: Duration = Duration::from_millis(6);
-/// Frames that a plugin may keep unless configured: half a second at 30 fps.
-pub const FRAMES_MAX: u32 = 16;
-/// Ops that one callback may call unless configured: far above any sensible frame, far below what
-/// would stall a device.
-pub const OPS_MAX: u32 = 256;
 /// Picture memory of one session unless configured: some eighty 1080p pictures of `nv12`.
 pub const SURFACE_BYTES_MAX: u64 = 256 << 20;
 /// Time for a lost worker's successor to be up, within [`OPEN_MAX`].
@@ -36,6 +28,8 @@ pub struct PipelineConfig {
     pub folder: PathBuf,
     /// Base price in wei for one lot of live video.
     pub price_wei: u64,
+    /// Limits of the plugin, before it asks for less.
+    pub limits: plugin::Limits,
 }
 
 /// Who may use the service port.
@@ -49,27 +43,16 @@ pub enum Callers {
     Secret(String),
 }
 
-/// Limits of one session.
+/// Limits of one session besides those of its plugin.
 #[derive(Debug, Clone)]
 pub struct SessionLimits {
-    /// Guest time for one `on-frame`.
-    pub frame_budget: Duration,
-    /// Frames that a plugin may keep.
-    pub frames_max: u32,
-    /// Ops that one callback may call.
-    pub ops_max: u32,
     /// Bytes of picture memory.
     pub surface_bytes_max: u64,
 }
 
 impl Default for SessionLimits {
     fn default() -> Self {
-        Self {
-            frame_budget: FRAME_BUDGET,
-            frames_max: FRAMES_MAX,
-            ops_max: OPS_MAX,
-            surface_bytes_max: SURFACE_BYTES_MAX,
-        }
+        Self { surface_bytes_max: SURFACE_BYTES_MAX }
     }
 }
 

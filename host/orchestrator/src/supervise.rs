@@ -151,7 +151,7 @@ impl Supervisor {
     async fn describe(&self, worker: &Worker) -> BTreeMap<String, PluginSummary> {
         let mut loaded = BTreeMap::new();
         for pipeline in &self.pipelines {
-            match worker.describe(pipeline.folder.clone()).await {
+            match worker.describe(pipeline.folder.clone(), pipeline.limits.named()).await {
                 Ok(summary) => {
                     info!(
                         pipeline = pipeline.id,

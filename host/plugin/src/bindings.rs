@@ -1,10 +1,11 @@
 //! Bindings of the three worlds, generated from `wit/`. Types that worlds share are generated once.
-//! Nothing of this leaves the crate.
+//! Nothing of this leaves the crate. What policies import may trap: their host functions use fuel.
 
 pub(crate) mod selection {
     wasmtime::component::bindgen!({
         path: "../../wit",
         world: "framegate:plugin/selection-policy",
+        imports: { default: trappable },
     });
 }
 
@@ -12,6 +13,7 @@ pub(crate) mod pricing {
     wasmtime::component::bindgen!({
         path: "../../wit",
         world: "framegate:plugin/pricing-rule",
+        imports: { default: trappable },
         with: {
             "framegate:common/types@0.1.0": super::selection::framegate::common::types,
             "framegate:policy/scope@0.1.0": super::selection::framegate::policy::scope,

@@ -11,12 +11,12 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllo
 
 use crate::tick::Ticker;
 
-/// Policy instances at once in one process: for each capability a ready instance for every thread,
-/// twice while snapshots change.
-const POLICY_INSTANCES_MAX: u32 = 256;
-/// Pipeline instances at once in one process: two for each of 64 sessions while versions change,
-/// and a few for `describe`.
-const PIPELINE_INSTANCES_MAX: u32 = 144;
+/// Instances at once in one process. Policies: for each capability a ready instance for every
+/// thread, twice while snapshots change. Pipelines: two for each of 64 sessions while versions
+/// change, and a few for `describe`. Either with room for one plugin that takes its most.
+const POOL_INSTANCES: u32 = 320;
+/// The most that `limits.instances` can be raised to.
+pub(crate) const INSTANCES_MAX: u64 = 256;
 /// Core instances, memories and tables that a component takes: three to five of each in a Rust
 /// build, more in a composed one.
 const CORE_INSTANCES_EACH: u32 = 8;
@@ -25,11 +25,11 @@ const TABLES_EACH: u32 = 4;
 /// The most that `limits.memory` can be raised to: what one pool slot can hold.
 pub const MEMORY_BYTES_MAX: u64 = 256 << 20;
 /// The most that `limits.table_elements` can be raised to.
-const TABLE_ELEMENTS_MAX: usize = 100_000;
+pub(crate) const TABLE_ELEMENTS_MAX: u64 = 100_000;
 /// Guard behind a memory of the fall-back allocator; the pool's are larger.
 const GUARD_BYTES: u64 = 64 << 10;
 /// Guest stack; an overflow is a clean trap.
-const STACK_BYTES: usize = 512 << 10;
+pub(crate) const STACK_BYTES: usize = 512 << 10;
 
 /// Why an engine could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +83,7 @@ impl PolicyEngine {
         config.consume_fuel(true);
         config.cranelift_nan_canonicalization(true);
         config.wasm_relaxed_simd(false);
-        let mut pool = pool(POLICY_INSTANCES_MAX);
+        let mut pool = pool(POOL_INSTANCES);
         // A policy is instantiated anew for every snapshot.
         pool.linear_memory_keep_resident(1 << 20).max_unused_warm_slots(32);
         let (engine, allocation) = make("policy", config, pool)?;
@@ -92,7 +92,7 @@ impl PolicyEngine {
 
     /// Returns the production configuration in one line, for benches and `version`.
     pub fn describe(&self) -> String {
-        let pool = describe_pool(self.allocation, POLICY_INSTANCES_MAX);
+        let pool = describe_pool(self.allocation, POOL_INSTANCES);
         format!(
             "wasmtime {} engine=policy sync fuel nan-canonical no-threads no-relaxed-simd \
              concurrency=off opt=speed {pool}",
@@ -108,7 +108,7 @@ impl PipelineEngine {
         config.epoch_interruption(true);
         config.wasm_relaxed_simd(true);
         config.relaxed_simd_deterministic(true);
-        let mut pool = pool(PIPELINE_INSTANCES_MAX);
+        let mut pool = pool(POOL_INSTANCES);
         pool.linear_memory_keep_resident(256 << 10).max_unused_warm_slots(8);
         let (engine, allocation) = make("pipeline", config, pool)?;
         let ticker = Arc::new(Ticker::start(&engine).map_err(EngineError::Tick)?);
@@ -117,7 +117,7 @@ impl PipelineEngine {
 
     /// Returns the production configuration in one line, for benches and `version`.
     pub fn describe(&self) -> String {
-        let pool = describe_pool(self.allocation, PIPELINE_INSTANCES_MAX);
+        let pool = describe_pool(self.allocation, POOL_INSTANCES);
         format!(
             "wasmtime {} engine=pipeline sync epochs tick=1ms no-threads concurrency=off \
              opt=speed {pool}",
@@ -150,7 +150,7 @@ fn pool(instances: u32) -> PoolingAllocationConfig {
         .total_memories(instances * MEMORIES_EACH)
         .total_tables(instances * TABLES_EACH)
         .max_memory_size(MEMORY_BYTES_MAX as usize)
-        .table_elements(TABLE_ELEMENTS_MAX);
+        .table_elements(TABLE_ELEMENTS_MAX as usize);
     pool
 }
 

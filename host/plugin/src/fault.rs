@@ -13,11 +13,19 @@ use domain::event::Event;
 use wasmtime::{Trap, WasmBacktrace};
 
 use crate::digest::Digest;
-use crate::limits::{Amount, LimitHit};
+use crate::limits::{Amount, FIXED, Limit, LimitHit, Limits, Pace};
 
 /// Frames of a guest backtrace that a fault's text names: enough to get from a panic's machinery
 /// to the author's function.
 const FRAMES_MAX: usize = 8;
+/// What the engine says when a guest hands over more than it may in one host call or answer; it has
+/// no type of its own.
+const COPIED_TOO_MUCH: &str = "fuel allocated for hostcalls has been exhausted";
+/// What the engine says when a store holds as many handles as it may.
+const TOO_MANY_HANDLES: &str = "store handle limit exceeded";
+
+/// What making an instance is called in a fault.
+pub(crate) const INSTANTIATE: &str = "instantiate";
 
 /// What kind of fault it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,6 +42,8 @@ pub enum FaultKind {
     Table,
     /// An answer or a call breaks the contract.
     Contract,
+    /// There is no place for one more instance now. Not the plugin's fault: later there may be.
+    Full,
     /// The host's own fault.
     Host,
 }
@@ -48,6 +58,7 @@ impl FaultKind {
             Self::Memory => "memory",
             Self::Table => "table",
             Self::Contract => "contract",
+            Self::Full => "full",
             Self::Host => "host",
         }
     }
@@ -101,6 +112,7 @@ impl Fault {
     pub fn class(&self) -> domain::Class {
         match self.kind {
             FaultKind::Host => domain::Class::Internal,
+            FaultKind::Full => domain::Class::Exhausted,
             FaultKind::Trap
             | FaultKind::Fuel
             | FaultKind::Time
@@ -128,16 +140,23 @@ impl Fault {
         }))
     }
 
-    /// Works out what an error of the engine means. `fuel` is the fuel of the call, `last_words`
-    /// what the guest wrote to its standard error.
+    /// Makes the fault of a limit that was hit.
+    pub(crate) fn of_limit(who: &Identity, call: &'static str, hit: LimitHit) -> Self {
+        let mut fault = Self::new(kind_of(&hit), who, call, hit.to_string());
+        fault.0.limit = Some(hit);
+        fault
+    }
+
+    /// Works out what an error of the engine means. `allowed` is what the call was allowed,
+    /// `last_words` what the guest wrote to its standard error.
     pub(crate) fn of(
         who: &Identity,
         call: &'static str,
         error: &wasmtime::Error,
-        fuel: u64,
+        allowed: (&Limits, Pace),
         last_words: &str,
     ) -> Self {
-        let (kind, limit, mut message) = classify(error, fuel);
+        let (kind, limit, mut message) = classify(error, allowed);
         if !last_words.is_empty() {
             message.push_str("; it said: ");
             message.push_str(&on_one_line(last_words));
@@ -173,34 +192,59 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-fn classify(error: &wasmtime::Error, fuel: u64) -> (FaultKind, Option<LimitHit>, String) {
+fn classify(
+    error: &wasmtime::Error,
+    (limits, pace): (&Limits, Pace),
+) -> (FaultKind, Option<LimitHit>, String) {
+    let over = |limit: Limit| limits.hit(limit, Amount::OverBytes(limits.get(limit)));
+    let of = |hit: LimitHit| (kind_of(&hit), Some(hit), hit.to_string());
     if let Some(hit) = error.downcast_ref::<LimitHit>() {
-        let kind = match hit.name {
-            "memory" => FaultKind::Memory,
-            "table" => FaultKind::Table,
-            _ => FaultKind::Time,
-        };
-        return (kind, Some(*hit), hit.to_string());
+        return of(*hit);
     }
-    if let Some(trap) = error.downcast_ref::<Trap>() {
-        if *trap == Trap::OutOfFuel {
-            let amount = Amount::Count(fuel);
-            let hit = LimitHit { name: "fuel", value: amount, used: amount };
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => {
+            let fuel = pace.fuel();
+            return of(limits.hit(fuel, Amount::Count(limits.get(fuel))));
+        }
+        Some(Trap::StackOverflow) => {
+            let (name, value) = FIXED[0];
+            let hit = LimitHit { name, value, used: value };
             return (
-                FaultKind::Fuel,
+                FaultKind::Trap,
                 Some(hit),
-                format!("fuel limit {fuel}: plugin used all of it"),
+                format!("{name} limit {value}: plugin used it up"),
             );
         }
-        return (FaultKind::Trap, None, trap.to_string());
+        Some(trap) => return (FaultKind::Trap, None, trap.to_string()),
+        None => {}
     }
+    let text = error.root_cause().to_string();
     // No host function of this crate fails; what is left to us is a pool that is full.
     if error.is::<wasmtime::PoolConcurrencyLimitError>() {
-        return (FaultKind::Host, None, error.root_cause().to_string());
+        return (FaultKind::Full, None, text);
+    }
+    if text.contains(COPIED_TOO_MUCH) {
+        return of(over(pace.copy()));
+    }
+    if text.contains(TOO_MANY_HANDLES) {
+        let held = limits.get(Limit::Handles);
+        return of(limits.hit(Limit::Handles, Amount::Count(held + 1)));
     }
     // What is left comes from lifting and lowering: handles that do not exist, text that is not
     // UTF-8, lists beyond the end of memory. The guest made them.
-    (FaultKind::Contract, None, error.root_cause().to_string())
+    (FaultKind::Contract, None, text)
+}
+
+/// Returns the kind of fault that hitting a limit is.
+fn kind_of(hit: &LimitHit) -> FaultKind {
+    match Limit::named(hit.name) {
+        Some(Limit::Memory) => FaultKind::Memory,
+        Some(Limit::TableElements) => FaultKind::Table,
+        Some(Limit::Fuel | Limit::SetupFuel) => FaultKind::Fuel,
+        Some(Limit::FrameBudget | Limit::SetupBudget) => FaultKind::Time,
+        Some(Limit::Instances) => FaultKind::Full,
+        _ => FaultKind::Contract,
+    }
 }
 
 /// Returns the guest's functions, innermost first, from where its own code begins: what a language

@@ -59,14 +59,9 @@ impl<'a> Keys<'a> {
         self.text(key)
     }
 
-    /// Returns the number at `key`, which must be above 0.
-    pub(crate) fn number(&mut self, key: &str) -> Option<u64> {
-        let value = self.table?.get(key)?;
-        let number = value.as_integer().and_then(|number| u64::try_from(number).ok());
-        if number.is_none_or(|number| number == 0) {
-            self.wrong(key, &format!("`{value}` is not a whole number above 0"));
-        }
-        number
+    /// Returns whatever is at `key`.
+    pub(crate) fn value(&self, key: &str) -> Option<&'a Value> {
+        self.table?.get(key)
     }
 
     /// Returns the list of texts at `key`.

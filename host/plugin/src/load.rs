@@ -9,8 +9,9 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::digest::Digest;
-use crate::fault::{Fault, Identity};
+use crate::fault::{Fault, FaultKind, INSTANTIATE, Identity};
 use crate::info::PluginInfo;
+use crate::limits::{Amount, LimitHit};
 use crate::manifest::{Manifest, ManifestError, World};
 use crate::wasi;
 
@@ -68,6 +69,22 @@ pub enum LoadError {
         /// Everything that does not fit.
         problems: Vec<String>,
     },
+    /// The component takes more at its start than its limits allow, so no instance can ever be
+    /// made. A pool that is full now is a [`Fault`] of kind [`FaultKind::Full`] instead.
+    #[error(
+        "`{plugin}` can never run here: it needs {needs}, limit {limit}, setting \
+         `plugins.limits.{plugin}.{setting}`"
+    )]
+    NeverFits {
+        /// Which plugin.
+        plugin: String,
+        /// What it needs at least.
+        needs: Amount,
+        /// What it may have.
+        limit: Amount,
+        /// Name of the limit.
+        setting: &'static str,
+    },
     /// The plugin names itself otherwise than its manifest.
     #[error("`{plugin}` {version} calls itself `{name}` {own_version}")]
     OtherName {
@@ -82,7 +99,22 @@ pub enum LoadError {
     },
     /// The plugin faulted in `describe`.
     #[error("describing it")]
-    Fault(#[from] Fault),
+    Fault(#[source] Fault),
+}
+
+impl From<Fault> for LoadError {
+    fn from(fault: Fault) -> Self {
+        match fault.limit {
+            // The first instance: whatever it lacks, every other one lacks too.
+            Some(LimitHit { name, value, used })
+                if fault.call == INSTANTIATE && fault.kind != FaultKind::Full =>
+            {
+                let plugin = fault.plugin.clone();
+                Self::NeverFits { plugin, needs: used, limit: value, setting: name }
+            }
+            _ => Self::Fault(fault),
+        }
+    }
 }
 
 impl LoadError {
@@ -96,6 +128,7 @@ impl LoadError {
             | Self::OtherWorld { .. }
             | Self::Compile { .. }
             | Self::DoesNotFit { .. }
+            | Self::NeverFits { .. }
             | Self::OtherName { .. } => domain::Class::Invalid,
         }
     }

@@ -3,11 +3,12 @@
 //! **Invariant:** a manifest that parses names a known world and a supported API level, and all
 //! that is wrong with one that does not is reported at once, each with its key path.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::keys::{Keys, wrong};
+use crate::limits::Limit;
 
 /// API level of the contract in `wit/`.
 pub const API: &str = "0.1";
@@ -58,17 +59,7 @@ impl fmt::Display for World {
 }
 
 /// Limits that a plugin asks for, where it wants less than the operator's.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct AskedLimits {
-    /// Bytes of linear memory.
-    pub memory_bytes: Option<u64>,
-    /// Table elements.
-    pub table_elements: Option<u64>,
-    /// Fuel of one hot call.
-    pub fuel: Option<u64>,
-    /// Guest time of one `on-frame`.
-    pub frame_budget: Option<Duration>,
-}
+pub type AskedLimits = BTreeMap<Limit, u64>;
 
 /// A plugin's manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -233,21 +224,17 @@ fn plugin_table(file: &toml::Table, folder: &Path, problems: &mut Vec<Problem>) 
 }
 
 fn limits_table(file: &toml::Table, problems: &mut Vec<Problem>) -> AskedLimits {
-    let known = ["memory", "table_elements", "fuel", "frame_budget"];
+    let known = Limit::ALL.map(Limit::name);
     let mut keys = Keys::open(file, "limits", &known, problems);
-    let memory = keys.text("memory");
-    let memory_bytes = memory.and_then(size);
-    if let (Some(text), None) = (memory, memory_bytes) {
-        keys.wrong("memory", &format!("`{text}` is not a size such as `16MiB`"));
+    let mut asked = AskedLimits::new();
+    for limit in Limit::ALL {
+        match keys.value(limit.name()).map(|value| limit.read(value)) {
+            Some(Ok(value)) => drop(asked.insert(limit, value)),
+            Some(Err(message)) => keys.wrong(limit.name(), &message),
+            None => {}
+        }
     }
-    let budget = keys.text("frame_budget");
-    let frame_budget = budget.and_then(duration);
-    if let (Some(text), None) = (budget, frame_budget) {
-        keys.wrong("frame_budget", &format!("`{text}` is not a time such as `5ms`"));
-    }
-    let table_elements = keys.number("table_elements");
-    let fuel = keys.number("fuel");
-    AskedLimits { memory_bytes, table_elements, fuel, frame_budget }
+    asked
 }
 
 /// Finds plugin `id`: the first of `folders` with an `id/plugin.toml`.
@@ -282,21 +269,6 @@ pub fn find_all(folders: &[PathBuf]) -> Vec<Result<Manifest, ManifestError>> {
     ids.iter().map(|id| find(folders, id)).collect()
 }
 
-fn size(text: &str) -> Option<u64> {
-    let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
-    units
-        .iter()
-        .find_map(|(unit, bytes)| text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(*bytes))
-}
-
-fn duration(text: &str) -> Option<Duration> {
-    let units = [("us", 1), ("ms", 1_000), ("s", 1_000_000)];
-    let us = units
-        .iter()
-        .find_map(|(unit, us)| text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(*us))?;
-    (us > 0).then(|| Duration::from_micros(us))
-}
-
 /// Returns whether `text` is lower-case words joined by hyphens, at most 64 bytes.
 pub fn is_id(text: &str) -> bool {
     let word = |word: &str| {
@@ -327,8 +299,8 @@ mod tests {
                     component='price-job.wasm'\n[limits]\nmemory='16MiB'\nframe_budget='500us'\n";
         let manifest = Manifest::parse(text, Path::new("/p")).unwrap();
         assert_eq!(manifest.component, Path::new("/p/price-job.wasm"));
-        assert_eq!(manifest.limits.memory_bytes, Some(16 << 20));
-        assert_eq!(manifest.limits.frame_budget, Some(Duration::from_micros(500)));
+        assert_eq!(manifest.limits.get(&Limit::Memory), Some(&(16 << 20)));
+        assert_eq!(manifest.limits.get(&Limit::FrameBudget), Some(&500));
     }
 
     #[test]

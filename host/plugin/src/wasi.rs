@@ -10,9 +10,10 @@ use std::time::Instant;
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::{
-    ComponentType, Lift, Linker, LinkerInstance, Lower, Resource, ResourceType,
+    ComponentNamedList, ComponentType, Lift, Linker, LinkerInstance, Lower, Resource, ResourceType,
 };
 
+use crate::limits::LimitHit;
 use crate::snapshot::unix_ms;
 
 /// Bytes of a guest's output that one call may leave; a panic message of Rust has under 1 KiB.
@@ -75,6 +76,13 @@ pub(crate) struct Shim {
 pub(crate) trait HasShim: 'static {
     /// Returns the shim.
     fn shim(&mut self) -> &mut Shim;
+
+    /// Charges the guest for a host function that copies `bytes`, unless its time is measured and
+    /// that is charge enough.
+    fn charge(&mut self, bytes: usize) -> Result<(), LimitHit> {
+        let _ = bytes;
+        Ok(())
+    }
 }
 
 impl Shim {
@@ -149,8 +157,7 @@ struct DateTime {
     nanoseconds: u32,
 }
 
-type Context<'a, T> = StoreContextMut<'a, T>;
-type Written = wasmtime::Result<(Result<(), StreamError>,)>;
+type Written = (Result<(), StreamError>,);
 
 /// Links every interface of [`INTERFACES`].
 pub(crate) fn add_to_linker<T: HasShim>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
@@ -159,7 +166,8 @@ pub(crate) fn add_to_linker<T: HasShim>(linker: &mut Linker<T>) -> wasmtime::Res
     clocks_and_random(linker)?;
     let mut types = interface(linker, "wasi:filesystem/types")?;
     types.resource("descriptor", ResourceType::host::<Descriptor>(), |_, _| Ok(()))?;
-    interface(linker, "wasi:filesystem/preopens")?.func_wrap("get-directories", |_, (): ()| {
+    let mut preopens = interface(linker, "wasi:filesystem/preopens")?;
+    give(&mut preopens, "get-directories", |_, (): ()| {
         Ok((Vec::<(Resource<Descriptor>, String)>::new(),))
     })
 }
@@ -171,17 +179,36 @@ fn interface<'a, T>(
     linker.instance(&format!("{name}@{VERSION}"))
 }
 
+/// Links one function, whose every call is charged to the guest.
+fn give<T, P, R>(
+    interface: &mut LinkerInstance<'_, T>,
+    name: &str,
+    function: impl Fn(&mut T, P) -> wasmtime::Result<R> + Send + Sync + 'static,
+) -> wasmtime::Result<()>
+where
+    T: HasShim,
+    P: ComponentNamedList + Lift + 'static,
+    R: ComponentNamedList + Lower + 'static,
+{
+    interface.func_wrap(name, move |mut store: StoreContextMut<'_, T>, arguments: P| {
+        let data = store.data_mut();
+        data.charge(0)?;
+        function(data, arguments)
+    })
+}
+
 fn io<T: HasShim>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     let mut error = interface(linker, "wasi:io/error")?;
     error.resource("error", ResourceType::host::<IoError>(), |_, _| Ok(()))?;
-    error.func_wrap("[method]error.to-debug-string", |_, (_,): (Resource<IoError>,)| {
+    give(&mut error, "[method]error.to-debug-string", |_, (_,): (Resource<IoError>,)| {
         Ok(("closed".to_owned(),))
     })?;
     let mut poll = interface(linker, "wasi:io/poll")?;
     poll.resource("pollable", ResourceType::host::<Pollable>(), |_, _| Ok(()))?;
-    poll.func_wrap("[method]pollable.ready", |_, (_,): (Resource<Pollable>,)| Ok((true,)))?;
-    poll.func_wrap("[method]pollable.block", |_, (_,): (Resource<Pollable>,)| Ok(()))?;
-    poll.func_wrap("poll", |_, (all,): (Vec<Resource<Pollable>>,)| {
+    give(&mut poll, "[method]pollable.ready", |_, (_,): (Resource<Pollable>,)| Ok((true,)))?;
+    give(&mut poll, "[method]pollable.block", |_, (_,): (Resource<Pollable>,)| Ok(()))?;
+    give(&mut poll, "poll", |data, (all,): (Vec<Resource<Pollable>>,)| {
+        data.charge(size_of_val(all.as_slice()))?;
         Ok(((0..).zip(&all).map(|(index, _)| index).collect::<Vec<u32>>(),))
     })?;
     let mut streams = interface(linker, "wasi:io/streams")?;
@@ -193,78 +220,74 @@ fn io<T: HasShim>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
 
 fn input<T: HasShim>(streams: &mut LinkerInstance<'_, T>) -> wasmtime::Result<()> {
     for name in ["read", "blocking-read"] {
-        streams.func_wrap(
-            &format!("[method]input-stream.{name}"),
-            |_, _: (Resource<InputStream>, u64)| Ok((Err::<Vec<u8>, _>(StreamError::Closed),)),
-        )?;
+        let name = format!("[method]input-stream.{name}");
+        give(streams, &name, |_, _: (Resource<InputStream>, u64)| {
+            Ok((Err::<Vec<u8>, _>(StreamError::Closed),))
+        })?;
     }
     for name in ["skip", "blocking-skip"] {
-        streams.func_wrap(
-            &format!("[method]input-stream.{name}"),
-            |_, _: (Resource<InputStream>, u64)| Ok((Err::<u64, _>(StreamError::Closed),)),
-        )?;
+        let name = format!("[method]input-stream.{name}");
+        give(streams, &name, |_, _: (Resource<InputStream>, u64)| {
+            Ok((Err::<u64, _>(StreamError::Closed),))
+        })?;
     }
-    streams.func_wrap("[method]input-stream.subscribe", |_, (_,): (Resource<InputStream>,)| {
+    give(streams, "[method]input-stream.subscribe", |_, (_,): (Resource<InputStream>,)| {
         Ok((Resource::<Pollable>::new_own(0),))
     })
 }
 
 fn output<T: HasShim>(streams: &mut LinkerInstance<'_, T>) -> wasmtime::Result<()> {
-    streams
-        .func_wrap("[method]output-stream.check-write", |_, (_,): (Resource<OutputStream>,)| {
-            Ok((Ok::<u64, StreamError>(OUTPUT_BYTES_MAX as u64),))
-        })?;
+    give(streams, "[method]output-stream.check-write", |_, (_,): (Resource<OutputStream>,)| {
+        Ok((Ok::<u64, StreamError>(OUTPUT_BYTES_MAX as u64),))
+    })?;
     for name in ["write", "blocking-write-and-flush"] {
-        streams.func_wrap(
-            &format!("[method]output-stream.{name}"),
-            |mut store: Context<'_, T>, (_, bytes): (Resource<OutputStream>, Vec<u8>)| -> Written {
-                store.data_mut().shim().write(&bytes);
-                Ok((Ok(()),))
-            },
-        )?;
+        let name = format!("[method]output-stream.{name}");
+        give(streams, &name, |data, (_, bytes): (Resource<OutputStream>, Vec<u8>)| {
+            data.charge(bytes.len())?;
+            data.shim().write(&bytes);
+            Ok::<Written, _>((Ok(()),))
+        })?;
     }
     for name in ["flush", "blocking-flush"] {
-        streams.func_wrap(
-            &format!("[method]output-stream.{name}"),
-            |_, (_,): (Resource<OutputStream>,)| -> Written { Ok((Ok(()),)) },
-        )?;
+        let name = format!("[method]output-stream.{name}");
+        give(streams, &name, |_, (_,): (Resource<OutputStream>,)| Ok::<Written, _>((Ok(()),)))?;
     }
     for name in ["write-zeroes", "blocking-write-zeroes-and-flush"] {
-        streams.func_wrap(
-            &format!("[method]output-stream.{name}"),
-            |_, _: (Resource<OutputStream>, u64)| -> Written { Ok((Ok(()),)) },
-        )?;
+        let name = format!("[method]output-stream.{name}");
+        give(streams, &name, |_, _: (Resource<OutputStream>, u64)| Ok::<Written, _>((Ok(()),)))?;
     }
     for name in ["splice", "blocking-splice"] {
-        streams.func_wrap(
-            &format!("[method]output-stream.{name}"),
-            |_, _: (Resource<OutputStream>, Resource<InputStream>, u64)| {
-                Ok((Err::<u64, _>(StreamError::Closed),))
-            },
-        )?;
+        let name = format!("[method]output-stream.{name}");
+        give(streams, &name, |_, _: (Resource<OutputStream>, Resource<InputStream>, u64)| {
+            Ok((Err::<u64, _>(StreamError::Closed),))
+        })?;
     }
-    streams.func_wrap("[method]output-stream.subscribe", |_, (_,): (Resource<OutputStream>,)| {
+    give(streams, "[method]output-stream.subscribe", |_, (_,): (Resource<OutputStream>,)| {
         Ok((Resource::<Pollable>::new_own(0),))
     })
 }
 
 fn cli<T: HasShim>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     let mut environment = interface(linker, "wasi:cli/environment")?;
-    environment.func_wrap("get-environment", |_, (): ()| Ok((Vec::<(String, String)>::new(),)))?;
-    environment.func_wrap("get-arguments", |_, (): ()| Ok((Vec::<String>::new(),)))?;
-    environment.func_wrap("initial-cwd", |_, (): ()| Ok((None::<String>,)))?;
-    interface(linker, "wasi:cli/exit")?.func_wrap(
-        "exit",
-        |_, (_,): (Result<(), ()>,)| -> wasmtime::Result<()> {
-            wasmtime::bail!("asked to exit, which ends the plugin")
-        },
-    )?;
-    interface(linker, "wasi:cli/stdin")?
-        .func_wrap("get-stdin", |_, (): ()| Ok((Resource::<InputStream>::new_own(0),)))?;
-    interface(linker, "wasi:cli/stdout")?
-        .func_wrap("get-stdout", |_, (): ()| Ok((Resource::<OutputStream>::new_own(1),)))?;
-    interface(linker, "wasi:cli/stderr")?
-        .func_wrap("get-stderr", |_, (): ()| Ok((Resource::<OutputStream>::new_own(2),)))?;
+    give(&mut environment, "get-environment", |_, (): ()| Ok((Vec::<(String, String)>::new(),)))?;
+    give(&mut environment, "get-arguments", |_, (): ()| Ok((Vec::<String>::new(),)))?;
+    give(&mut environment, "initial-cwd", |_, (): ()| Ok((None::<String>,)))?;
+    let mut exit = interface(linker, "wasi:cli/exit")?;
+    give(&mut exit, "exit", |_, (_,): (Result<(), ()>,)| -> wasmtime::Result<()> {
+        wasmtime::bail!("asked to exit, which ends the plugin")
+    })?;
+    let mut stdin = interface(linker, "wasi:cli/stdin")?;
+    give(&mut stdin, "get-stdin", |_, (): ()| Ok((Resource::<InputStream>::new_own(0),)))?;
+    for (name, rep) in [("stdout", 1), ("stderr", 2)] {
+        let mut stream = interface(linker, &format!("wasi:cli/{name}"))?;
+        give(&mut stream, &format!("get-{name}"), move |_, (): ()| {
+            Ok((Resource::<OutputStream>::new_own(rep),))
+        })?;
+        let mut terminal = interface(linker, &format!("wasi:cli/terminal-{name}"))?;
+        give(&mut terminal, &format!("get-terminal-{name}"), |_, (): ()| {
+            Ok((None::<Resource<TerminalOutput>>,))
+        })?;
+    }
     interface(linker, "wasi:cli/terminal-input")?.resource(
         "terminal-input",
         ResourceType::host::<TerminalInput>(),
@@ -275,52 +298,38 @@ fn cli<T: HasShim>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
         ResourceType::host::<TerminalOutput>(),
         |_, _| Ok(()),
     )?;
-    interface(linker, "wasi:cli/terminal-stdin")?
-        .func_wrap("get-terminal-stdin", |_, (): ()| Ok((None::<Resource<TerminalInput>>,)))?;
-    for name in ["stdout", "stderr"] {
-        interface(linker, &format!("wasi:cli/terminal-{name}"))?
-            .func_wrap(&format!("get-terminal-{name}"), |_, (): ()| {
-                Ok((None::<Resource<TerminalOutput>>,))
-            })?;
-    }
-    Ok(())
+    let mut terminal = interface(linker, "wasi:cli/terminal-stdin")?;
+    give(&mut terminal, "get-terminal-stdin", |_, (): ()| Ok((None::<Resource<TerminalInput>>,)))
 }
 
 fn clocks_and_random<T: HasShim>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     let mut monotonic = interface(linker, "wasi:clocks/monotonic-clock")?;
-    monotonic.func_wrap("now", |mut store: Context<'_, T>, (): ()| {
-        Ok((store.data_mut().shim().monotonic_ns(),))
-    })?;
-    monotonic.func_wrap("resolution", |_, (): ()| Ok((1_000_u64,)))?;
+    give(&mut monotonic, "now", |data, (): ()| Ok((data.shim().monotonic_ns(),)))?;
+    give(&mut monotonic, "resolution", |_, (): ()| Ok((1_000_u64,)))?;
     for name in ["subscribe-instant", "subscribe-duration"] {
-        monotonic.func_wrap(name, |_, _: (u64,)| Ok((Resource::<Pollable>::new_own(0),)))?;
+        give(&mut monotonic, name, |_, _: (u64,)| Ok((Resource::<Pollable>::new_own(0),)))?;
     }
     let mut wall = interface(linker, "wasi:clocks/wall-clock")?;
-    wall.func_wrap("now", |mut store: Context<'_, T>, (): ()| {
-        Ok((store.data_mut().shim().wall(),))
-    })?;
-    wall.func_wrap("resolution", |_, (): ()| {
+    give(&mut wall, "now", |data, (): ()| Ok((data.shim().wall(),)))?;
+    give(&mut wall, "resolution", |_, (): ()| {
         Ok((DateTime { seconds: 0, nanoseconds: 1_000_000 },))
     })?;
     for (name, kind) in [("random", "random"), ("insecure", "insecure-random")] {
         let mut random = interface(linker, &format!("wasi:random/{name}"))?;
-        random.func_wrap(
-            &format!("get-{kind}-bytes"),
-            |mut store: Context<'_, T>, (count,): (u64,)| {
-                Ok((store.data_mut().shim().random_bytes(count)?,))
-            },
-        )?;
-        random.func_wrap(&format!("get-{kind}-u64"), |mut store: Context<'_, T>, (): ()| {
-            Ok((store.data_mut().shim().next_random(),))
+        give(&mut random, &format!("get-{kind}-bytes"), |data, (count,): (u64,)| {
+            let bytes = data.shim().random_bytes(count)?;
+            data.charge(bytes.len())?;
+            Ok((bytes,))
+        })?;
+        give(&mut random, &format!("get-{kind}-u64"), |data, (): ()| {
+            Ok((data.shim().next_random(),))
         })?;
     }
-    interface(linker, "wasi:random/insecure-seed")?.func_wrap(
-        "insecure-seed",
-        |mut store: Context<'_, T>, (): ()| {
-            let shim = store.data_mut().shim();
-            Ok(((shim.next_random(), shim.next_random()),))
-        },
-    )
+    let mut seed = interface(linker, "wasi:random/insecure-seed")?;
+    give(&mut seed, "insecure-seed", |data, (): ()| {
+        let shim = data.shim();
+        Ok(((shim.next_random(), shim.next_random()),))
+    })
 }
 
 #[cfg(test)]

@@ -39,6 +39,9 @@ pub enum SessionError {
         #[source]
         source: plugin::LoadError,
     },
+    /// The parent's limits are none. Both are one program, so this is a fault of ours.
+    #[error("reading the plugin's limits: {0}")]
+    Limits(String),
     /// The plugin refused the session or its parameters.
     #[error("plugin `{plugin}` refused the session")]
     Setup {
@@ -108,7 +111,7 @@ impl SessionError {
             Self::Fault(fault) => fault.class(),
             Self::Fatal { .. } | Self::Picture { .. } => Class::PluginFault,
             Self::Device { source, .. } => source.class(),
-            Self::Panicked(_) | Self::NotHost => Class::Internal,
+            Self::Limits(_) | Self::Panicked(_) | Self::NotHost => Class::Internal,
             Self::Aborted => Class::Cancelled,
         }
     }

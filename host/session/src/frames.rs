@@ -5,6 +5,8 @@
 //! ever, within 2^18 uses of its place.
 
 use device::Surface;
+use plugin::Limit;
+use plugin::limits::Amount;
 use plugin::pipeline::host::{ErrorClass, HostError};
 
 /// Bits of the index: pictures that live at once, kept and of one callback together.
@@ -36,13 +38,13 @@ pub(crate) struct Frames {
     places: Vec<Place>,
     free: Vec<usize>,
     passing: Vec<usize>,
-    kept: u32,
-    kept_max: u32,
+    kept: u64,
+    kept_max: u64,
 }
 
 impl Frames {
     /// Creates an empty slab in which `kept_max` frames may be kept at once.
-    pub(crate) const fn new(kept_max: u32) -> Self {
+    pub(crate) const fn new(kept_max: u64) -> Self {
         Self { places: Vec::new(), free: Vec::new(), passing: Vec::new(), kept: 0, kept_max }
     }
 
@@ -90,8 +92,8 @@ impl Frames {
             return Ok(());
         }
         if self.kept == self.kept_max {
-            let text = format!("`session.max-frames` are kept ({0} of {0})", self.kept_max);
-            return Err(HostError::new(ErrorClass::Exhausted, text));
+            let hit = Limit::Frames.hit(self.kept_max, Amount::Count(self.kept + 1));
+            return Err(HostError::new(ErrorClass::Exhausted, hit.to_string()));
         }
         entry.kept = true;
         self.kept += 1;
@@ -116,7 +118,7 @@ impl Frames {
 
     fn end(&mut self, index: usize) {
         if let Some(entry) = self.places[index].entry.take() {
-            self.kept -= u32::from(entry.kept);
+            self.kept -= u64::from(entry.kept);
             self.free.push(index);
         }
     }

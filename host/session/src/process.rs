@@ -6,11 +6,11 @@ mod leave;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
-use std::time::Duration;
 
 use device::{Op as DeviceOp, Stream, Surface};
 use domain::planes::PixelFormat;
 use media::{Key, Packet, Picture, Rational};
+use plugin::Limit;
 use plugin::pipeline::host::SessionFacts;
 use plugin::pipeline::{Answer, FrameError, FrameTiming, Pipeline, PipelineInstance, StopReason};
 use worker::message::{FromWorker, SessionSpec};
@@ -262,18 +262,12 @@ impl Stage<'_> {
             format: format.name().to_owned(),
             frame_rate_milli: rate.map_or(0, milli),
             deterministic: self.spec.deterministic,
-            max_frames: self.spec.frames_max,
-            max_ops: self.spec.ops_max,
         };
         let outgoing = self.shared.outgoing.clone();
-        let host = Host::new(facts, Arc::clone(&self.stream), self.ends.id, outgoing);
-        let mut instance = self
-            .pipeline
-            .instantiate(
-                Box::new(host),
-                Duration::from_micros(u64::from(self.spec.frame_budget_us)),
-            )
-            .map_err(fault)?;
+        let limits = self.pipeline.limits();
+        let host = Host::new(facts, limits, Arc::clone(&self.stream), self.ends.id, outgoing);
+        let budget = limits.time(Limit::FrameBudget);
+        let mut instance = self.pipeline.instantiate(Box::new(host), budget).map_err(fault)?;
         let plugin = self.pipeline.id().to_owned();
         // Parameters that came before the first picture are the ones to start with.
         let waiting = self.ends.mailbox.take();
@@ -339,7 +333,8 @@ impl Stage<'_> {
         pts: i64,
     ) -> Result<(), SessionError> {
         let pts_us = to_us(pts, self.time_base());
-        let budget_us = i32::try_from(self.spec.frame_budget_us).unwrap_or(i32::MAX);
+        let budget_us = self.pipeline.limits().get(Limit::FrameBudget);
+        let budget_us = i32::try_from(budget_us).unwrap_or(i32::MAX);
         let Some(running) = &mut self.running else { return Err(SessionError::Aborted) };
         let instance = &mut running.instance;
         let host = host_of(instance);

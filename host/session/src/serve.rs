@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use device::{Device, DeviceConfig};
+use plugin::Limits;
 use plugin::pipeline::{Pipeline, PipelineEngine};
 use worker::child::{ChildError, Credit, Incoming, Outgoing};
 use worker::message::{FromWorker, Hello, PluginSummary, SessionSpec, ToWorker};
@@ -70,15 +71,21 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Returns the pipeline in `folder`, loading it unless it is loaded. Compiles for up to
-    /// seconds.
-    pub(crate) fn pipeline(&self, folder: &Path) -> Result<Arc<Pipeline>, SessionError> {
+    /// Returns the pipeline in `folder`, loading it under `limits` unless it is loaded: they are the
+    /// same for as long as the parent lives. Compiles for up to seconds.
+    pub(crate) fn pipeline(
+        &self,
+        folder: &Path,
+        limits: &BTreeMap<String, u64>,
+    ) -> Result<Arc<Pipeline>, SessionError> {
         // Held while loading, so that two sessions do not compile the same component twice.
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pipeline) = loaded.get(folder) {
             return Ok(Arc::clone(pipeline));
         }
-        let pipeline = self.engine.load(folder).map_err(|source| SessionError::Load {
+        let limits = Limits::pipeline_from(limits).map_err(SessionError::Limits)?;
+        let loaded_now = self.engine.load_within(folder, limits);
+        let pipeline = loaded_now.map_err(|source| SessionError::Load {
             folder: folder.display().to_string(),
             source,
         })?;
@@ -87,8 +94,12 @@ impl Shared {
         Ok(pipeline)
     }
 
-    fn describe(&self, folder: &Path) -> Result<PluginSummary, SessionError> {
-        let pipeline = self.pipeline(folder)?;
+    fn describe(
+        &self,
+        folder: &Path,
+        limits: &BTreeMap<String, u64>,
+    ) -> Result<PluginSummary, SessionError> {
+        let pipeline = self.pipeline(folder, limits)?;
         let info = pipeline.describe().map_err(|fault| SessionError::Fault(Box::new(fault)))?;
         Ok(PluginSummary {
             id: info.name,
@@ -138,7 +149,9 @@ fn receive(incoming: &mut Incoming, shared: &Arc<Shared>) -> Result<(), ServeErr
     let mut sessions: BTreeMap<u64, Session> = BTreeMap::new();
     while let Some(message) = incoming.receive()? {
         match message {
-            ToWorker::Describe { ticket, plugin } => describe(ticket, plugin, shared)?,
+            ToWorker::Describe { ticket, plugin, limits } => {
+                describe(ticket, plugin, limits, shared)?;
+            }
             ToWorker::Open(id, spec) => {
                 // What has ended is forgotten here: ids are never used again.
                 sessions.retain(|_, session| Arc::strong_count(&session.mailbox) > 1);
@@ -170,10 +183,15 @@ fn with(sessions: &BTreeMap<u64, Session>, id: u64, act: impl FnOnce(&Session)) 
 }
 
 /// Loading compiles for up to seconds, so it has a thread of its own.
-fn describe(ticket: u64, folder: PathBuf, shared: &Arc<Shared>) -> Result<(), ServeError> {
+fn describe(
+    ticket: u64,
+    folder: PathBuf,
+    limits: BTreeMap<String, u64>,
+    shared: &Arc<Shared>,
+) -> Result<(), ServeError> {
     let shared = Arc::clone(shared);
     spawn(format!("describe-{ticket}"), move || {
-        let answer = shared.describe(&folder).map_err(|error| error.failure());
+        let answer = shared.describe(&folder, &limits).map_err(|error| error.failure());
         // With the parent gone the main loop ends the process.
         let _ = shared.outgoing.send(FromWorker::Described(ticket, answer));
     })

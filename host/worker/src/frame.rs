@@ -57,7 +57,7 @@ fn parse<T: DeserializeOwned>(kind: u8, body: &[u8]) -> Result<T, FrameError> {
 impl Message for ToWorker {
     fn encode(self) -> (u8, u64, Bytes) {
         match self {
-            Self::Describe { ticket, plugin } => (1, ticket, json(&plugin)),
+            Self::Describe { ticket, plugin, limits } => (1, ticket, json(&(plugin, limits))),
             Self::Open(session, spec) => (2, session, json(&spec)),
             Self::Input(session, bytes) => (3, session, bytes),
             Self::EndInput(session) => (4, session, Bytes::new()),
@@ -70,7 +70,10 @@ impl Message for ToWorker {
 
     fn decode(kind: u8, session: u64, body: Bytes) -> Result<Self, FrameError> {
         Ok(match kind {
-            1 => Self::Describe { ticket: session, plugin: parse(kind, &body)? },
+            1 => {
+                let (plugin, limits) = parse(kind, &body)?;
+                Self::Describe { ticket: session, plugin, limits }
+            }
             2 => Self::Open(session, parse(kind, &body)?),
             3 => Self::Input(session, body),
             4 => Self::EndInput(session),

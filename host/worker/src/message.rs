@@ -3,6 +3,7 @@
 //! Media travels as raw bytes, everything else as one JSON document a message. Both sides are the
 //! same program, so there is no version to negotiate.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -52,12 +53,8 @@ pub struct SessionSpec {
     pub encode: EncodeSpec,
     /// Threads of the decoder.
     pub decode_threads: u32,
-    /// Guest time for one `on-frame` in microseconds.
-    pub frame_budget_us: u32,
-    /// Frames that the plugin may keep.
-    pub frames_max: u32,
-    /// Ops that one callback may call.
-    pub ops_max: u32,
+    /// Limits of the plugin by name.
+    pub limits: BTreeMap<String, u64>,
     /// Bytes of picture memory that the session may hold.
     pub surface_bytes_max: u64,
 }
@@ -141,6 +138,8 @@ pub enum ToWorker {
         ticket: u64,
         /// Folder of the plugin.
         plugin: PathBuf,
+        /// Limits of the plugin by name.
+        limits: BTreeMap<String, u64>,
     },
     /// Open a session.
     Open(u64, Box<SessionSpec>),

@@ -3,7 +3,7 @@
 //! One [`Worker`] is one process. When it is gone every open session reads [`Output::Lost`] once;
 //! whether another is started is for the caller to decide.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -306,12 +306,16 @@ impl Worker {
         self.process.kill();
     }
 
-    /// Has the plugin in `folder` loaded and described, within [`DESCRIBE_MAX`].
-    pub async fn describe(&self, folder: PathBuf) -> Result<PluginSummary, WorkerError> {
+    /// Has the plugin in `folder` loaded under `limits` and described, within [`DESCRIBE_MAX`].
+    pub async fn describe(
+        &self,
+        folder: PathBuf,
+        limits: BTreeMap<String, u64>,
+    ) -> Result<PluginSummary, WorkerError> {
         let ticket = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, answer) = oneshot::channel();
         lock(&self.tickets).insert(ticket, sender);
-        let question = ToWorker::Describe { ticket, plugin: folder };
+        let question = ToWorker::Describe { ticket, plugin: folder, limits };
         let answer = async {
             self.outbox.send(question).await.map_err(|_| WorkerError::Gone)?;
             answer.await.map_err(|_| WorkerError::Gone)

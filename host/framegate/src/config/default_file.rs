@@ -23,6 +23,7 @@ pub(crate) fn text() -> String {
     table::<Limits>("orchestrator.limits", &mut text);
     table::<Pipeline>("orchestrator.pipelines.ID", &mut text);
     table::<Plugins>("plugins", &mut text);
+    text.push_str(&super::plugins::limits_text());
     table::<Log>("log", &mut text);
     text
 }

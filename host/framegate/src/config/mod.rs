@@ -29,16 +29,17 @@ pub(crate) use default_file::text as defaults;
 pub(crate) use gateway::{Discovery, Gateway, GatewayLimits};
 pub(crate) use log::Log;
 pub(crate) use orchestrator::{Callers, Encoder, Limits, Orchestrator, Pipeline};
-pub(crate) use plugins::Plugins;
+pub(crate) use plugins::{Plugins, SetLimits};
 pub(crate) use section::Problem;
 use section::{Findings, Reader, Section};
 
 /// Greatest size of a file in bytes; one with a thousand pipelines has 60 KiB.
 const BYTES_MAX: u64 = 1024 * 1024;
-/// Most pipelines that one orchestrator offers: what a client's table still shows.
-const PIPELINES_MAX: usize = 256;
+/// Most pipelines that one orchestrator offers, and plugins with limits of their own: what a table
+/// still shows.
+const IDS_MAX: usize = 256;
 /// Tables of the file, outer before inner.
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 11] = [
     "gateway",
     "gateway.discovery",
     "gateway.limits",
@@ -48,6 +49,7 @@ const TABLES: [&str; 10] = [
     "orchestrator.limits",
     "orchestrator.pipelines",
     "plugins",
+    "plugins.limits",
     "log",
 ];
 
@@ -72,6 +74,8 @@ pub(crate) struct Config {
     pub(crate) pipelines: BTreeMap<String, Pipeline>,
     /// `[plugins]`
     pub(crate) plugins: Plugins,
+    /// `[plugins.limits.ID]`
+    pub(crate) plugin_limits: BTreeMap<String, SetLimits>,
     /// `[log]`
     pub(crate) log: Log,
 }
@@ -103,8 +107,9 @@ impl Config {
             callers: read(root, "orchestrator.callers", &mut findings),
             encoder: read(root, "orchestrator.encoder", &mut findings),
             limits: read(root, "orchestrator.limits", &mut findings),
-            pipelines: read_pipelines(root, &mut findings),
+            pipelines: read_by_id(root, "orchestrator.pipelines", &mut findings, Pipeline::read),
             plugins: read(root, "plugins", &mut findings),
+            plugin_limits: read_by_id(root, "plugins.limits", &mut findings, read_limits),
             log: read(root, "log", &mut findings),
         };
         (config, findings.problems)
@@ -120,10 +125,12 @@ impl Config {
         orchestrator.insert("encoder".to_owned(), tree(&self.encoder).into());
         orchestrator.insert("limits".to_owned(), tree(&self.limits).into());
         orchestrator.insert("pipelines".to_owned(), tree(&self.pipelines).into());
+        let mut plugins = tree(&self.plugins);
+        plugins.insert("limits".to_owned(), tree(&self.plugin_limits).into());
         serde_json::json!({
             "gateway": gateway,
             "orchestrator": orchestrator,
-            "plugins": tree(&self.plugins),
+            "plugins": plugins,
             "log": tree(&self.log),
         })
     }
@@ -191,21 +198,38 @@ fn read<S: Section>(root: &DeTable<'_>, path: &str, findings: &mut Findings) -> 
     S::read(&mut Reader::new(path, table, inner_of(path), findings))
 }
 
-fn read_pipelines(root: &DeTable<'_>, findings: &mut Findings) -> BTreeMap<String, Pipeline> {
-    let path = "orchestrator.pipelines";
+/// Reads the tables below `path`, each by its id.
+fn read_by_id<T>(
+    root: &DeTable<'_>,
+    path: &str,
+    findings: &mut Findings,
+    read: impl Fn(&mut Reader<'_>) -> T,
+) -> BTreeMap<String, T> {
     let Some(table) = table_at(root, path, findings) else { return BTreeMap::new() };
-    if table.len() > PIPELINES_MAX {
-        let message = format!("{} pipelines, over the limit of {PIPELINES_MAX}", table.len());
+    if table.len() > IDS_MAX {
+        let message = format!("{} tables, over the limit of {IDS_MAX}", table.len());
         findings.note(Problem::new(path, message), None);
         return BTreeMap::new();
     }
     let entries = table.iter().map(|(key, value)| {
         let path = format!("{path}.{}", key.get_ref());
         let inner = as_table(&path, value, findings);
-        let pipeline = Pipeline::read(&mut Reader::new(path, inner, Vec::new(), findings));
-        (key.get_ref().to_string(), pipeline)
+        let entry = read(&mut Reader::new(path, inner, Vec::new(), findings));
+        (key.get_ref().to_string(), entry)
     });
     entries.collect()
+}
+
+fn read_limits(reader: &mut Reader<'_>) -> SetLimits {
+    let names = plugin::Limit::ALL.map(plugin::Limit::name);
+    let mut set = SetLimits::new();
+    for name in names {
+        let mut value = None;
+        reader.take(name, &mut value);
+        set.extend(value.map(|value| (name.to_owned(), value)));
+    }
+    reader.refuse_others(&names);
+    set
 }
 
 fn tree(value: &impl Serialize) -> serde_json::Map<String, serde_json::Value> {

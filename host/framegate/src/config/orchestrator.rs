@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use orchestrator::config::{FRAME_BUDGET, FRAMES_MAX, OPS_MAX, SLOTS, SURFACE_BYTES_MAX};
+use orchestrator::config::{SLOTS, SURFACE_BYTES_MAX};
+use plugin::{Limit, Limits as PluginLimits};
 use serde::{Deserialize, Serialize};
 
 use super::section::section;
@@ -19,6 +20,9 @@ pub(super) const PRICE_WEI: u64 = 1000;
 const ENCODER_THREADS: u32 = 2;
 /// Frames between key frames unless configured: two seconds at 30 a second.
 const GOP_FRAMES: u32 = 60;
+
+/// Limits of a pipeline unless configured.
+const SHIPPED: PluginLimits = PluginLimits::pipeline();
 
 /// A text that is never printed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
@@ -112,14 +116,14 @@ section! {
 }
 
 section! {
-    /// Limits of one session.
+    /// Limits of one session. Those of one plugin, in `[plugins.limits.ID]`, go before them.
     Limits {
         /// Time of a plugin for one frame, its host operations not counted.
-        frame_budget: Time = Time(FRAME_BUDGET.as_millis() as u64);
+        frame_budget: Time = Time(SHIPPED.get(Limit::FrameBudget) / 1000);
         /// Frames that a plugin may keep.
-        frames: u32 = FRAMES_MAX;
+        frames: u64 = SHIPPED.get(Limit::Frames);
         /// Host operations that one call may ask for.
-        ops: u32 = OPS_MAX;
+        ops: u64 = SHIPPED.get(Limit::Ops);
         /// Memory for pictures.
         surfaces: Size = Size(SURFACE_BYTES_MAX);
     }

@@ -3,26 +3,27 @@
 use domain::{Class, chain};
 use plugin::{Limits, LoadError, Manifest, PolicyEngine, PricingRule, SelectionPolicy};
 
+use crate::config::convert::Chosen;
 use crate::failure::Failure;
 
 /// Loads a selection policy for the key that names it.
-pub(super) fn selection(key: &str, manifest: &Manifest) -> Result<SelectionPolicy, Failure> {
-    load(key, manifest, SelectionPolicy::load)
+pub(super) fn selection(key: &str, chosen: &Chosen) -> Result<SelectionPolicy, Failure> {
+    load(key, chosen, SelectionPolicy::load)
 }
 
 /// Loads a pricing rule for the key that names it.
-pub(super) fn pricing(key: &str, manifest: &Manifest) -> Result<PricingRule, Failure> {
-    load(key, manifest, PricingRule::load)
+pub(super) fn pricing(key: &str, chosen: &Chosen) -> Result<PricingRule, Failure> {
+    load(key, chosen, PricingRule::load)
 }
 
 fn load<T>(
     key: &str,
-    manifest: &Manifest,
+    Chosen { manifest, limits }: &Chosen,
     load: impl FnOnce(&PolicyEngine, &Manifest, &[u8], Limits) -> Result<T, LoadError>,
 ) -> Result<T, Failure> {
     let engine = PolicyEngine::new().map_err(|error| Failure::from_error(error.class(), &error))?;
     let bytes = plugin::load::read(manifest);
-    bytes.and_then(|bytes| load(&engine, manifest, &bytes, Limits::policy())).map_err(|error| {
+    bytes.and_then(|bytes| load(&engine, manifest, &bytes, *limits)).map_err(|error| {
         let text = format!("loading plugin `{}` (`{key}`): {}", manifest.id, chain(&error));
         match error.class() {
             Class::PluginFault => Failure::new(Class::PluginFault, text),

@@ -1,6 +1,9 @@
 //! Guest time of one callback, and the decision to end a guest that has used it up.
 //!
-//! Time in host functions does not count: on a CPU device an op does its work before it returns.
+//! Time in host functions has a limit of its own: on a CPU device an op does its work before it
+//! returns, and no tick ends a host function. Past it every host function that works for the guest
+//! refuses, so that whatever a guest goes on with is its own time again.
+//!
 //! Nor does time in which the guest's thread did not run: on a busy machine that would end honest
 //! guests. Wall clocks are cheap and thread clocks are not, so the wall clock only raises the
 //! suspicion and the thread's own clock decides.
@@ -12,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::limits::{Amount, LimitHit};
+use crate::limits::{Amount, Limit, LimitHit, Limits, Pace};
 use crate::tick::TICK;
 
 /// Budgets of wall-clock time after which a guest is ended whatever its thread's clock says.
@@ -21,7 +24,9 @@ const PATIENCE: u32 = 100;
 /// Time of one callback.
 #[derive(Debug)]
 pub(crate) struct Budget {
+    limit: Limit,
     allowed: Duration,
+    allowed_in_host: Duration,
     started: Instant,
     in_host: Duration,
     host_since: Option<Instant>,
@@ -36,10 +41,17 @@ struct Suspicion {
 
 impl Budget {
     /// Starts the time of a callback.
-    pub(crate) fn start(allowed: Duration) -> Self {
-        let started = Instant::now();
-        let in_host = Duration::ZERO;
-        Self { allowed, started, in_host, host_since: None, suspected: None }
+    pub(crate) fn start(limits: &Limits, pace: Pace) -> Self {
+        let limit = pace.budget();
+        Self {
+            limit,
+            allowed: limits.time(limit),
+            allowed_in_host: limits.time(Limit::HostBudget),
+            started: Instant::now(),
+            in_host: Duration::ZERO,
+            host_since: None,
+            suspected: None,
+        }
     }
 
     /// Returns the ticks after which [`Budget::judge`] is first to be asked.
@@ -47,9 +59,14 @@ impl Budget {
         ticks(self.allowed)
     }
 
-    /// Notes that a host function begins.
-    pub(crate) fn enter_host(&mut self) {
+    /// Notes that a host function begins, unless the time for them is used up.
+    pub(crate) fn enter_host(&mut self) -> Result<(), LimitHit> {
+        if self.in_host >= self.allowed_in_host {
+            let (value, used) = (Amount::Time(self.allowed_in_host), Amount::Time(self.in_host));
+            return Err(LimitHit { name: Limit::HostBudget.name(), value, used });
+        }
         self.host_since = Some(Instant::now());
+        Ok(())
     }
 
     /// Notes that a host function ends.
@@ -82,7 +99,7 @@ impl Budget {
             return Ok(ticks(self.allowed.saturating_sub(used)));
         }
         let (value, used) = (Amount::Time(self.allowed), Amount::Time(guest));
-        Err(LimitHit { name: "time", value, used })
+        Err(LimitHit { name: self.limit.name(), value, used })
     }
 }
 
@@ -98,18 +115,39 @@ fn thread_time() -> Duration {
 }
 
 #[cfg(test)]
-#[test]
-fn a_guest_in_budget_goes_on_and_one_that_computes_is_ended() {
-    let mut generous = Budget::start(Duration::from_secs(3600));
-    assert!(generous.judge().is_ok());
-    let allowed = Duration::from_millis(2);
-    let mut strict = Budget::start(allowed);
-    let hit = loop {
-        std::hint::spin_loop();
-        if let Err(hit) = strict.judge() {
-            break hit;
-        }
-    };
-    assert_eq!(hit.name, "time");
-    assert!(strict.guest_time() >= allowed);
+mod tests {
+    use super::*;
+
+    fn budget(limit: Limit, allowed: Duration) -> Budget {
+        let us = u64::try_from(allowed.as_micros()).unwrap();
+        Budget::start(&Limits::pipeline().at_most(limit, us), Pace::Hot)
+    }
+
+    #[test]
+    fn a_guest_in_budget_goes_on_and_one_that_computes_is_ended() {
+        assert!(Budget::start(&Limits::pipeline(), Pace::Setup).judge().is_ok());
+        let allowed = Duration::from_millis(2);
+        let mut strict = budget(Limit::FrameBudget, allowed);
+        let hit = loop {
+            std::hint::spin_loop();
+            if let Err(hit) = strict.judge() {
+                break hit;
+            }
+        };
+        assert_eq!(hit.name, "frame_budget");
+        assert!(strict.guest_time() >= allowed);
+    }
+
+    #[test]
+    fn host_functions_refuse_once_their_time_is_used_up() {
+        let mut budget = budget(Limit::HostBudget, Duration::from_micros(50));
+        let hit = loop {
+            match budget.enter_host() {
+                Ok(()) => budget.leave_host(),
+                Err(hit) => break hit,
+            }
+        };
+        assert_eq!(hit.name, "host_budget");
+        assert!(hit.to_string().starts_with("host_budget limit 0.1 ms: plugin used "), "{hit}");
+    }
 }

@@ -27,10 +27,6 @@ pub struct SessionFacts {
     pub frame_rate_milli: u32,
     /// Whether results must not depend on timing.
     pub deterministic: bool,
-    /// Frames that may be kept at once.
-    pub max_frames: u32,
-    /// Ops that one callback may call; counted by this crate.
-    pub max_ops: u32,
 }
 
 /// What a frame is.
@@ -258,8 +254,9 @@ impl HostError {
 /// The host side of one session. What a method does is in `wit/deps/media/media.wit`; what has a
 /// body here answers `not-found` until a host overrides it.
 ///
-/// This crate checks before it calls: `max_ops`, pictures emitted in one callback, and what is
-/// allowed only in `start` or `on-params`.
+/// This crate checks before it calls: ops and pictures emitted in one callback, the time of all
+/// calls in it, and what is allowed only in `start` or `on-params`. The implementation counts the
+/// frames that are kept against [`Limit::Frames`](crate::Limit::Frames).
 pub trait PipelineHost: Send + Any {
     /// Returns the facts of the session.
     fn facts(&self) -> &SessionFacts;
@@ -457,8 +454,6 @@ impl Default for Nothing {
             format: String::new(),
             frame_rate_milli: 0,
             deterministic: false,
-            max_frames: 0,
-            max_ops: 0,
         })
     }
 }

@@ -12,13 +12,12 @@ use crate::bindings::pipeline::exports::framegate::media::session_handler as wit
 use crate::bindings::pipeline::framegate::media::frames::FrameError as WitFrameError;
 use crate::bindings::pipeline::{Pipeline as Guest, PipelinePre};
 use crate::engine::PipelineEngine;
-use crate::fault::{Fault, FaultKind, Identity};
+use crate::fault::{Fault, FaultKind, INSTANTIATE, Identity};
 use crate::info::{PluginInfo, SetupError};
-use crate::limits::{HANDLES_MAX, Limits};
+use crate::limits::{Limit, Limits, Pace, Place, Places};
 use crate::pipeline::host::{Nothing, PipelineHost};
 use crate::pipeline::state::{Phase, PipelineState};
 use crate::tick::Ticker;
-use crate::wasi::HasShim as _;
 
 /// When a frame comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +74,7 @@ pub struct PipelineInstance {
     ticker: Arc<Ticker>,
     limits: Limits,
     guest_time: Duration,
+    _place: Place,
 }
 
 enum Life {
@@ -87,17 +87,19 @@ impl PipelineInstance {
         engine: &PipelineEngine,
         pre: &PipelinePre<PipelineState>,
         who: &Arc<Identity>,
-        limits: Limits,
+        (limits, places): (Limits, &Arc<Places>),
         host: Box<dyn PipelineHost>,
     ) -> Result<Self, Fault> {
+        let place = places.take().map_err(|hit| Fault::of_limit(who, INSTANTIATE, hit))?;
         let ticker = Arc::clone(&engine.ticker);
         let mut store = Store::new(&engine.engine, PipelineState::new(limits, host));
         store.limiter(|state| &mut state.limiter);
-        store.set_max_component_handles(HANDLES_MAX);
+        store.set_max_component_handles(size(limits.get(Limit::Handles)));
         store.epoch_deadline_callback(|mut store| {
             Ok(UpdateDeadline::Continue(store.data_mut().budget.judge()?))
         });
-        store.data_mut().enter(Phase::Describe, limits.setup_budget);
+        store.data_mut().enter(Phase::Describe);
+        store.set_hostcall_fuel(size(limits.get(Limit::SetupCopy)));
         store.set_epoch_deadline(store.data().budget.ticks());
         let guest = {
             let _armed = ticker.arm();
@@ -110,18 +112,18 @@ impl PipelineInstance {
                 ticker,
                 limits,
                 guest_time: Duration::ZERO,
+                _place: place,
             }),
             Err(error) => {
-                let last_words = store.data_mut().shim().take_output().unwrap_or_default();
-                Err(Fault::of(who, "instantiate", &error, 0, &last_words))
+                let last_words = store.data_mut().abandon();
+                Err(Fault::of(who, INSTANTIATE, &error, (&limits, Pace::Setup), &last_words))
             }
         }
     }
 
     /// Asks what the plugin says of itself; on an instance that serves no session.
     pub(crate) fn describe(&mut self) -> Result<PluginInfo, Fault> {
-        let budget = self.limits.setup_budget;
-        let info = self.call("describe", Phase::Describe, budget, |guest, store| {
+        let info = self.call("describe", Phase::Describe, |guest, store| {
             guest.framegate_media_session_handler().call_describe(store)
         })?;
         Ok(info.into())
@@ -129,8 +131,7 @@ impl PipelineInstance {
 
     /// Sets the session up. `params` is JSON, empty if there is none. May take seconds.
     pub fn start(&mut self, params: &str) -> Result<Result<(), SetupError>, Fault> {
-        let budget = self.limits.setup_budget;
-        let answer = self.call("start", Phase::Start, budget, |guest, store| {
+        let answer = self.call("start", Phase::Start, |guest, store| {
             guest.framegate_media_session_handler().call_start(store, params)
         })?;
         Ok(answer.map_err(SetupError::from))
@@ -144,8 +145,7 @@ impl PipelineInstance {
     ) -> Result<Result<Answer, FrameError>, Fault> {
         let FrameTiming { sequence, pts_us, backlog, slack_us } = *timing;
         let timing = wit::FrameTiming { sequence, pts_us, backlog, slack_us };
-        let budget = self.limits.frame_budget;
-        let answer = self.call("on-frame", Phase::Frame, budget, |guest, store| {
+        let answer = self.call("on-frame", Phase::Frame, |guest, store| {
             let handler = guest.framegate_media_session_handler();
             let answer = handler.call_on_frame(&mut *store, input, timing)?;
             // A frame that does not exist is found out before the callback's frames end.
@@ -168,8 +168,7 @@ impl PipelineInstance {
 
     /// Hands over new parameters, the whole document.
     pub fn on_params(&mut self, params: &str) -> Result<Result<(), SetupError>, Fault> {
-        let budget = self.limits.setup_budget;
-        let answer = self.call("on-params", Phase::Params, budget, |guest, store| {
+        let answer = self.call("on-params", Phase::Params, |guest, store| {
             guest.framegate_media_session_handler().call_on_params(store, params)
         })?;
         Ok(answer.map_err(SetupError::from))
@@ -177,8 +176,7 @@ impl PipelineInstance {
 
     /// Hands over text from the client's control channel.
     pub fn on_message(&mut self, text: &str) -> Result<(), Fault> {
-        let budget = self.limits.frame_budget;
-        self.call("on-message", Phase::Message, budget, |guest, store| {
+        self.call("on-message", Phase::Message, |guest, store| {
             guest.framegate_media_session_handler().call_on_message(store, text)
         })
     }
@@ -190,8 +188,7 @@ impl PipelineInstance {
             StopReason::Replaced => wit::StopReason::Replaced,
             StopReason::Aborted => wit::StopReason::Aborted,
         };
-        let budget = self.limits.setup_budget;
-        self.call("stop", Phase::Stop, budget, |guest, store| {
+        self.call("stop", Phase::Stop, |guest, store| {
             guest.framegate_media_session_handler().call_stop(store, reason)
         })
     }
@@ -223,14 +220,14 @@ impl PipelineInstance {
         &mut self,
         call: &'static str,
         phase: Phase,
-        budget: Duration,
         run: impl FnOnce(&Guest, &mut Store<PipelineState>) -> wasmtime::Result<T>,
     ) -> Result<T, Fault> {
         let Life::Live(store, guest) = &mut self.life else {
             let text = "called after it had faulted";
             return Err(Fault::new(FaultKind::Host, &self.who, call, text));
         };
-        store.data_mut().enter(phase, budget);
+        store.data_mut().enter(phase);
+        store.set_hostcall_fuel(size(self.limits.get(phase.pace().copy())));
         store.set_epoch_deadline(store.data().budget.ticks());
         let answer = {
             let _armed = self.ticker.arm();
@@ -244,9 +241,9 @@ impl PipelineInstance {
                 Ok(answer)
             }
             Err(error) => {
-                let last_words = state.shim().take_output().unwrap_or_default();
-                state.host.end_callback();
-                let fault = Fault::of(&self.who, call, &error, 0, &last_words);
+                let last_words = state.abandon();
+                let allowed = (&self.limits, phase.pace());
+                let fault = Fault::of(&self.who, call, &error, allowed, &last_words);
                 self.bury();
                 Err(fault)
             }
@@ -261,4 +258,9 @@ impl PipelineInstance {
             dead @ Life::Dead(_) => dead,
         };
     }
+}
+
+/// Returns a limit as the engine takes it; every cap fits.
+fn size(value: u64) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
 }

@@ -20,7 +20,7 @@ use crate::bindings::pipeline::{Pipeline as Guest, PipelinePre};
 pub use crate::engine::PipelineEngine;
 use crate::fault::{Fault, Identity};
 use crate::info::PluginInfo;
-use crate::limits::Limits;
+use crate::limits::{Limit, Limits, Places};
 use crate::load::{self, LoadError};
 use crate::manifest::{Manifest, World};
 use crate::wasi;
@@ -40,13 +40,19 @@ struct Code {
     who: Arc<Identity>,
     digest: String,
     limits: Limits,
+    places: Arc<Places>,
 }
 
 impl PipelineEngine {
     /// Loads the plugin in `folder` under the default limits. Takes from 20 ms to seconds.
     pub fn load(&self, folder: &Path) -> Result<Pipeline, LoadError> {
+        self.load_within(folder, Limits::pipeline())
+    }
+
+    /// Loads the plugin in `folder` under `limits`. Takes from 20 ms to seconds.
+    pub fn load_within(&self, folder: &Path, limits: Limits) -> Result<Pipeline, LoadError> {
         let (manifest, bytes) = load::read_folder(folder)?;
-        Pipeline::load(self, &manifest, &bytes, Limits::pipeline())
+        Pipeline::load(self, &manifest, &bytes, limits)
     }
 }
 
@@ -62,12 +68,14 @@ impl Pipeline {
         let linked = linker(engine).and_then(|linker| linker.instantiate_pre(&component));
         let pre = linked.and_then(PipelinePre::new);
         let pre = pre.map_err(|error| load::does_not_fit(&who, World::Pipeline, &error))?;
+        let limits = limits.lowered_by(&manifest.limits);
         let code = Code {
             engine: engine.clone(),
             pre,
             digest: who.digest.to_string(),
             who: Arc::new(who),
-            limits: limits.lowered_by(&manifest.limits),
+            limits,
+            places: Places::new(&limits),
         };
         let pipeline = Self { code: Arc::new(code) };
         load::check_name(&pipeline.code.who, &pipeline.describe()?)?;
@@ -76,7 +84,7 @@ impl Pipeline {
 
     /// Asks an instance of its own what the plugin says of itself.
     pub fn describe(&self) -> Result<PluginInfo, Fault> {
-        let budget = self.code.limits.frame_budget;
+        let budget = self.code.limits.time(Limit::FrameBudget);
         self.instantiate(Box::new(host::Nothing::default()), budget)?.describe()
     }
 
@@ -87,10 +95,15 @@ impl Pipeline {
         host: Box<dyn PipelineHost>,
         frame_budget: Duration,
     ) -> Result<PipelineInstance, Fault> {
-        let mut limits = self.code.limits;
-        limits.frame_budget = limits.frame_budget.min(frame_budget);
-        let Code { engine, pre, who, .. } = &*self.code;
-        PipelineInstance::new(engine, pre, who, limits, host)
+        let budget_us = u64::try_from(frame_budget.as_micros()).unwrap_or(u64::MAX);
+        let Code { engine, pre, who, limits, places, .. } = &*self.code;
+        let limits = limits.at_most(Limit::FrameBudget, budget_us);
+        PipelineInstance::new(engine, pre, who, (limits, places), host)
+    }
+
+    /// Returns the limits that hold for it: the operator's, lowered by what it asks for.
+    pub fn limits(&self) -> &Limits {
+        &self.code.limits
     }
 
     /// Returns the plugin's id.

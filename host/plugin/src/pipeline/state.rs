@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use wasmtime::component::Resource;
 
@@ -13,25 +13,19 @@ use crate::bindings::pipeline::framegate::host::{log, metrics};
 use crate::bindings::pipeline::framegate::media::graphs::Graph;
 use crate::bindings::pipeline::framegate::media::{frames, readings, session};
 use crate::bindings::types::ErrorClass as WitClass;
-use crate::limits::{Limiter, Limits};
+use crate::limits::{Amount, EMITS_MAX, Limit, LimitHit, Limiter, Limits, METRICS_MAX, Pace, Rate};
 use crate::pipeline::budget::Budget;
 use crate::pipeline::host::{
     Detection, ErrorClass, HostError, Level, MetricKind, PipelineHost, Rect,
 };
 use crate::wasi::{Clock, HasShim, Shim};
 
-/// Pictures that one callback may emit; the contract's number.
-const EMITS_MAX: u32 = 8;
-/// Metrics that one plugin may register; the contract's number.
-const METRICS_MAX: usize = 64;
 /// Bytes of a metric's name; the contract's number.
 const METRIC_NAME_MAX: usize = 64;
 /// Bytes of a metric's help; one line.
 const METRIC_HELP_MAX: usize = 256;
 /// Bytes of a log message; the contract's number.
 const LOG_BYTES_MAX: usize = 4096;
-/// Log messages in a second; the contract's number.
-const LOG_LINES_MAX: u32 = 100;
 
 /// Which callback is running.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,15 +43,25 @@ pub(crate) struct PipelineState {
     pub(crate) limiter: Limiter,
     pub(crate) host: Box<dyn PipelineHost>,
     pub(crate) budget: Budget,
-    pub(crate) frame_budget_us: u32,
+    limits: Limits,
     phase: Phase,
     last_error: String,
-    ops: u32,
+    ops: u64,
     emits: u32,
     metrics: HashMap<String, (MetricKind, u32)>,
-    log_second: Instant,
-    log_lines: u32,
+    metric_updates: Rate,
+    log_lines: Rate,
     shim: Shim,
+}
+
+impl Phase {
+    /// Returns which limits hold in it.
+    pub(crate) const fn pace(self) -> Pace {
+        match self {
+            Self::Frame | Self::Message => Pace::Hot,
+            Self::Describe | Self::Start | Self::Params | Self::Stop => Pace::Setup,
+        }
+    }
 }
 
 impl PipelineState {
@@ -67,29 +71,28 @@ impl PipelineState {
         } else {
             Shim::new(Clock::Real(Instant::now()), entropy())
         };
-        let frame_budget_us = u32::try_from(limits.frame_budget.as_micros()).unwrap_or(u32::MAX);
         Self {
             limiter: Limiter::new(limits),
             host,
-            budget: Budget::start(Duration::ZERO),
-            frame_budget_us,
+            budget: Budget::start(&limits, Pace::Setup),
+            limits,
             phase: Phase::Describe,
             last_error: String::new(),
             ops: 0,
             emits: 0,
             metrics: HashMap::new(),
-            log_second: Instant::now(),
-            log_lines: 0,
+            metric_updates: Rate::new(&limits, Limit::MetricUpdates),
+            log_lines: Rate::new(&limits, Limit::LogLines),
             shim,
         }
     }
 
     /// Begins a callback.
-    pub(crate) fn enter(&mut self, phase: Phase, allowed: Duration) {
+    pub(crate) fn enter(&mut self, phase: Phase) {
         self.phase = phase;
         self.ops = 0;
         self.emits = 0;
-        self.budget = Budget::start(allowed);
+        self.budget = Budget::start(&self.limits, phase.pace());
     }
 
     /// Ends a callback and passes what the guest wrote to its output on to the log.
@@ -97,7 +100,24 @@ impl PipelineState {
         if let Some(text) = self.shim.take_output() {
             self.write_log(Level::Info, &text);
         }
+        if self.phase == Phase::Stop {
+            self.tell_of_floods();
+        }
         self.host.end_callback();
+    }
+
+    /// Ends a callback that ended in a fault, and returns the guest's last words.
+    pub(crate) fn abandon(&mut self) -> String {
+        self.tell_of_floods();
+        self.host.end_callback();
+        self.shim.take_output().unwrap_or_default()
+    }
+
+    /// Tells the operator of what was dropped since it was last told.
+    fn tell_of_floods(&mut self) {
+        for hit in [self.log_lines.end(), self.metric_updates.end()].into_iter().flatten() {
+            self.host.log(Level::Warn, &hit.to_string());
+        }
     }
 
     /// Asks the host, whose time is not the guest's, and keeps the text of an error.
@@ -106,7 +126,9 @@ impl PipelineState {
         function: &'static str,
         ask: impl FnOnce(&mut dyn PipelineHost) -> Result<T, HostError>,
     ) -> Result<T, WitClass> {
-        self.budget.enter_host();
+        if let Err(hit) = self.budget.enter_host() {
+            return Err(self.refuse_past(function, hit));
+        }
         let answer = ask(&mut *self.host);
         self.budget.leave_host();
         answer.map_err(|error| self.refuse(function, &error))
@@ -118,13 +140,16 @@ impl PipelineState {
         function: &'static str,
         ask: impl FnOnce(&mut dyn PipelineHost) -> Result<u32, HostError>,
     ) -> Result<u32, WitClass> {
-        let most = self.host.facts().max_ops;
-        if self.ops >= most {
-            let text = format!("`session.max-ops` is used up ({most} of {most})");
-            return Err(self.refuse(function, &HostError::new(ErrorClass::Exhausted, text)));
-        }
         self.ops += 1;
+        if self.ops > self.limits.get(Limit::Ops) {
+            let hit = self.limits.hit(Limit::Ops, Amount::Count(self.ops));
+            return Err(self.refuse_past(function, hit));
+        }
         self.ask(function, ask)
+    }
+
+    fn refuse_past(&mut self, function: &'static str, hit: LimitHit) -> WitClass {
+        self.refuse(function, &HostError::new(ErrorClass::Exhausted, hit.to_string()))
     }
 
     /// Keeps the text of an error and returns its class as the guest sees it.
@@ -147,15 +172,16 @@ impl PipelineState {
     }
 
     fn write_log(&mut self, level: Level, text: &str) {
-        if self.log_second.elapsed() >= Duration::from_secs(1) {
-            self.log_second = Instant::now();
-            self.log_lines = 0;
-        }
-        self.log_lines = self.log_lines.saturating_add(1);
-        if self.log_lines <= LOG_LINES_MAX {
-            self.host.log(level, cut(text, LOG_BYTES_MAX));
+        let host = &mut self.host;
+        if self.log_lines.take(1, |hit| host.log(Level::Warn, &hit.to_string())) {
+            host.log(level, cut(text, LOG_BYTES_MAX));
         }
     }
+}
+
+/// Returns a limit as the contract has it; every cap fits.
+fn number(value: u64) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
 }
 
 /// Returns a seed that nobody can foresee, from the standard library's keyed hasher.
@@ -217,15 +243,15 @@ impl session::Host for PipelineState {
     }
 
     fn max_frames(&mut self) -> u32 {
-        self.host.facts().max_frames
+        number(self.limits.get(Limit::Frames))
     }
 
     fn max_ops(&mut self) -> u32 {
-        self.host.facts().max_ops
+        number(self.limits.get(Limit::Ops))
     }
 
     fn frame_budget_us(&mut self) -> u32 {
-        self.frame_budget_us
+        number(self.limits.get(Limit::FrameBudget))
     }
 
     fn set_input_format(&mut self, format: String) -> Result<(), WitClass> {
@@ -245,9 +271,9 @@ impl session::Host for PipelineState {
 
     fn emit(&mut self, frame: u32, pts_us: i64) -> Result<(), WitClass> {
         if self.emits >= EMITS_MAX {
-            let text = format!("`{EMITS_MAX}` pictures have been emitted in this callback");
-            let error = HostError::new(ErrorClass::Exhausted, text);
-            return Err(self.refuse("session.emit", &error));
+            let value = Amount::Count(u64::from(EMITS_MAX));
+            let used = Amount::Count(u64::from(EMITS_MAX) + 1);
+            return Err(self.refuse_past("session.emit", LimitHit { name: "emits", value, used }));
         }
         self.ask("session.emit", |host| host.emit(frame, pts_us))?;
         self.emits += 1;
@@ -352,8 +378,10 @@ impl metrics::Host for PipelineState {
                 HostError::new(ErrorClass::Invalid, text)
             }
             None if self.metrics.len() == METRICS_MAX => {
-                let text = format!("metrics are used up ({METRICS_MAX} of {METRICS_MAX})");
-                HostError::new(ErrorClass::Exhausted, text)
+                let value = Amount::Count(METRICS_MAX as u64);
+                let used = Amount::Count(METRICS_MAX as u64 + 1);
+                let hit = LimitHit { name: "metrics", value, used };
+                HostError::new(ErrorClass::Exhausted, hit.to_string())
             }
             None => {
                 let help = cut(&help, METRIC_HELP_MAX);
@@ -367,8 +395,10 @@ impl metrics::Host for PipelineState {
     }
 
     fn update(&mut self, metric: u32, value: f64) {
-        if value.is_finite() {
-            self.host.metric_update(metric, value);
+        let host = &mut self.host;
+        let within = self.metric_updates.take(1, |hit| host.log(Level::Warn, &hit.to_string()));
+        if within && value.is_finite() {
+            host.metric_update(metric, value);
         }
     }
 }

@@ -10,7 +10,7 @@ use wasmtime::component::{InstancePre, Linker};
 use crate::engine::PolicyEngine;
 use crate::fault::{Fault, Identity};
 use crate::info::{PluginInfo, SetupError};
-use crate::limits::Limits;
+use crate::limits::{Limits, Pace, Places};
 use crate::load::{self, LoadError};
 use crate::manifest::{Manifest, World};
 use crate::policy::instance::Instance;
@@ -46,7 +46,8 @@ pub(super) struct Code<G: Guest> {
     engine: PolicyEngine,
     pre: G::Pre,
     pub(super) who: Arc<Identity>,
-    pub(super) limits: Limits,
+    limits: Limits,
+    places: Arc<Places>,
     pub(super) info: PluginInfo,
 }
 
@@ -64,14 +65,12 @@ impl<G: Guest> Code<G> {
         let pre = pre.map_err(|error| load::does_not_fit(&who, G::WORLD, &error))?;
         let limits = limits.lowered_by(&manifest.limits);
         let who = Arc::new(who);
-        let code = Self { engine: engine.clone(), pre, who, limits, info: PluginInfo::default() };
+        let info = PluginInfo::default();
+        let places = Places::new(&limits);
+        let code = Self { engine: engine.clone(), pre, who, limits, places, info };
         let mut instance = code.instantiate(Arc::new(Snapshot::empty()))?;
-        let info = instance.call(
-            "describe",
-            limits.setup_fuel,
-            |_| {},
-            |guest, store| guest.describe(store),
-        )?;
+        let info =
+            instance.call("describe", Pace::Setup, |_| {}, |guest, store| guest.describe(store))?;
         load::check_name(&code.who, &info)?;
         Ok(Self { info, ..code })
     }
@@ -79,7 +78,7 @@ impl<G: Guest> Code<G> {
     fn instantiate(&self, snapshot: Arc<Snapshot>) -> Result<Instance<G>, Fault> {
         let engine = &self.engine.engine;
         let instantiate = |store: &mut Store<PolicyState>| G::instantiate(&self.pre, store);
-        Instance::new(engine, &self.who, self.limits, snapshot, instantiate)
+        Instance::new(engine, &self.who, (self.limits, &self.places), snapshot, instantiate)
     }
 
     /// Makes an instance for `snapshot` and has it prepare with `config`.
@@ -91,7 +90,7 @@ impl<G: Guest> Code<G> {
         let mut instance = self.instantiate(snapshot)?;
         let prepared = instance.call(
             "prepare",
-            self.limits.setup_fuel,
+            Pace::Setup,
             |_| {},
             |guest, store| guest.prepare(store, config),
         )?;

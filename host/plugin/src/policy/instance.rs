@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use wasmtime::{Engine, Store};
 
-use crate::fault::{Fault, FaultKind, Identity};
-use crate::limits::{HANDLES_MAX, Limits};
+use crate::fault::{Fault, FaultKind, INSTANTIATE, Identity};
+use crate::limits::{Limit, Limits, Pace, Place, Places};
 use crate::policy::state::PolicyState;
 use crate::snapshot::Snapshot;
 use crate::wasi::HasShim as _;
@@ -16,6 +16,8 @@ use crate::wasi::HasShim as _;
 pub(crate) struct Instance<G> {
     live: Option<(Store<PolicyState>, G)>,
     who: Arc<Identity>,
+    limits: Limits,
+    _place: Place,
 }
 
 impl<G> Instance<G> {
@@ -24,17 +26,25 @@ impl<G> Instance<G> {
     pub(crate) fn new(
         engine: &Engine,
         who: &Arc<Identity>,
-        limits: Limits,
+        (limits, places): (Limits, &Arc<Places>),
         snapshot: Arc<Snapshot>,
         instantiate: impl FnOnce(&mut Store<PolicyState>) -> wasmtime::Result<G>,
     ) -> Result<Self, Fault> {
+        let place = places.take().map_err(|hit| Fault::of_limit(who, INSTANTIATE, hit))?;
         let mut store = Store::new(engine, PolicyState::new(limits, snapshot));
         store.limiter(|state| &mut state.limiter);
-        store.set_max_component_handles(HANDLES_MAX);
-        let guest = store.set_fuel(limits.setup_fuel).and_then(|()| instantiate(&mut store));
+        store.set_max_component_handles(size(limits.get(Limit::Handles)));
+        store.set_hostcall_fuel(size(limits.get(Limit::SetupCopy)));
+        let fuel = limits.get(Limit::SetupFuel);
+        let guest = store.set_fuel(fuel).and_then(|()| instantiate(&mut store));
         match guest {
-            Ok(guest) => Ok(Self { live: Some((store, guest)), who: Arc::clone(who) }),
-            Err(error) => Err(fault(who, "instantiate", &error, limits.setup_fuel, store)),
+            Ok(guest) => {
+                Ok(Self { live: Some((store, guest)), who: Arc::clone(who), limits, _place: place })
+            }
+            Err(error) => {
+                let allowed = (&limits, Pace::Setup);
+                Err(fault(who, INSTANTIATE, &error, allowed, store))
+            }
         }
     }
 
@@ -43,11 +53,11 @@ impl<G> Instance<G> {
         &self.who
     }
 
-    /// Makes one call with `fuel`. `enter` sets what the imports show during it.
+    /// Makes one call at `pace`. `enter` sets what the imports show during it.
     pub(crate) fn call<T>(
         &mut self,
         call: &'static str,
-        fuel: u64,
+        pace: Pace,
         enter: impl FnOnce(&mut PolicyState),
         run: impl FnOnce(&G, &mut Store<PolicyState>) -> wasmtime::Result<T>,
     ) -> Result<T, Fault> {
@@ -55,15 +65,19 @@ impl<G> Instance<G> {
             let text = "called after it had faulted";
             return Err(Fault::new(FaultKind::Host, &self.who, call, text));
         };
+        store.data_mut().refuel(pace);
         enter(store.data_mut());
+        store.set_hostcall_fuel(size(self.limits.get(pace.copy())));
+        let fuel = self.limits.get(pace.fuel());
         let answer = store.set_fuel(fuel).and_then(|()| run(guest, store));
         let state = store.data_mut();
         state.job = None;
         state.conditions = None;
         match answer {
             Ok(answer) => {
-                if let Some(text) = state.shim().take_output() {
-                    let Identity { plugin, version, .. } = &*self.who;
+                let Identity { plugin, version, .. } = &*self.who;
+                let tell = |hit| tracing::warn!(plugin, version, %hit, "plugin output dropped");
+                if let Some(text) = state.take_output(tell) {
                     tracing::debug!(plugin, version, call, text, "plugin wrote to its output");
                 }
                 Ok(answer)
@@ -72,7 +86,7 @@ impl<G> Instance<G> {
                 let dead = self.live.take().map(|(store, _)| store);
                 Err(dead.map_or_else(
                     || Fault::new(FaultKind::Host, &self.who, call, "its store is gone"),
-                    |store| fault(&self.who, call, &error, fuel, store),
+                    |store| fault(&self.who, call, &error, (&self.limits, pace), store),
                 ))
             }
         }
@@ -89,9 +103,14 @@ fn fault(
     who: &Identity,
     call: &'static str,
     error: &wasmtime::Error,
-    fuel: u64,
+    allowed: (&Limits, Pace),
     mut store: Store<PolicyState>,
 ) -> Fault {
     let last_words = store.data_mut().shim().take_output().unwrap_or_default();
-    Fault::of(who, call, error, fuel, &last_words)
+    Fault::of(who, call, error, allowed, &last_words)
+}
+
+/// Returns a limit as the engine takes it; every cap fits.
+fn size(value: u64) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
 }

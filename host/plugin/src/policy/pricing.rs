@@ -14,7 +14,7 @@ use crate::engine::PolicyEngine;
 use crate::fault::{Fault, Identity};
 use crate::info::{PluginInfo, SetupError};
 use crate::job::{JobFacts, Urgency};
-use crate::limits::Limits;
+use crate::limits::{Limits, Pace};
 use crate::load::{self, LoadError};
 use crate::manifest::{Manifest, World};
 use crate::policy::code::{self, Code};
@@ -212,9 +212,8 @@ impl PreparedPricing {
         now_unix_ms: u64,
     ) -> Result<Result<Quoted, Refusal>, Fault> {
         let wire = lower(basis);
-        let fuel = self.code.limits.fuel;
         let answer =
-            self.instance.call("quote", fuel, enter(job, conditions), |guest, store| {
+            self.instance.call("quote", Pace::Hot, enter(job, conditions), |guest, store| {
                 guest.framegate_policy_pricing().call_quote(store, wire, now_unix_ms)
             })?;
         let quoted = match answer {
@@ -238,11 +237,12 @@ impl PreparedPricing {
         now_unix_ms: u64,
     ) -> Result<Result<Vec<Part>, Refusal>, Fault> {
         let wire = lower(basis);
-        let fuel = self.code.limits.setup_fuel;
-        let answer =
-            self.instance.call("explain", fuel, enter(job, conditions), |guest, store| {
-                guest.framegate_policy_pricing().call_explain(store, wire, now_unix_ms)
-            })?;
+        let answer = self.instance.call(
+            "explain",
+            Pace::Setup,
+            enter(job, conditions),
+            |guest, store| guest.framegate_policy_pricing().call_explain(store, wire, now_unix_ms),
+        )?;
         let parts = match answer {
             Ok(parts) => parts,
             Err(refusal) => return self.refused("explain", refusal).map(Err),
@@ -269,8 +269,7 @@ impl PreparedPricing {
             state.job = Some(Arc::clone(job));
             state.meter = meter;
         };
-        let fuel = self.code.limits.fuel;
-        let answer = self.instance.call("charge", fuel, enter, |guest, store| {
+        let answer = self.instance.call("charge", Pace::Hot, enter, |guest, store| {
             guest.framegate_policy_pricing().call_charge(store, agreed_wei, units)
         })?;
         match answer {

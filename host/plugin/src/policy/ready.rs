@@ -16,7 +16,8 @@ pub const READY_MAX: usize = 64;
 /// What making a prepared instance can end in.
 pub type Prepared<I> = Result<Result<I, SetupError>, Fault>;
 
-/// Prepared instances of one component for one snapshot.
+/// Prepared instances of one component for one snapshot. Boxed: an instance is taken and put back
+/// for every call, and is some hundred bytes.
 pub struct Ready<I> {
     make: Box<dyn Fn() -> Prepared<I> + Send + Sync>,
     who: Identity,
@@ -24,7 +25,7 @@ pub struct Ready<I> {
 }
 
 struct Idle<I> {
-    instances: Vec<I>,
+    instances: Vec<Box<I>>,
     made: usize,
 }
 
@@ -39,7 +40,7 @@ impl<I> Ready<I> {
             Ok(first) => first,
             Err(refused) => return Ok(Err(refused)),
         };
-        let idle = Mutex::new(Idle { instances: vec![first], made: 1 });
+        let idle = Mutex::new(Idle { instances: vec![Box::new(first)], made: 1 });
         Ok(Ok(Self { make: Box::new(make), who, idle }))
     }
 
@@ -61,14 +62,14 @@ impl<I> Ready<I> {
         answer
     }
 
-    fn take(&self) -> Result<I, Fault> {
+    fn take(&self) -> Result<Box<I>, Fault> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(instance) = idle.instances.pop() {
             return Ok(instance);
         }
-        let host = |text: String| Fault::new(FaultKind::Host, &self.who, "prepare", text);
         if idle.made == READY_MAX {
-            return Err(host(format!("all of {READY_MAX} ready instances are taken")));
+            let text = format!("all of {READY_MAX} ready instances are taken");
+            return Err(Fault::new(FaultKind::Full, &self.who, "prepare", text));
         }
         idle.made += 1;
         drop(idle);
@@ -81,6 +82,6 @@ impl<I> Ready<I> {
             let text = format!("refused what it had accepted: {refused}");
             Fault::new(FaultKind::Contract, &self.who, "prepare", text)
         };
-        made?.map_err(breach)
+        made?.map(Box::new).map_err(breach)
     }
 }

@@ -18,7 +18,7 @@ use crate::engine::PolicyEngine;
 use crate::fault::{Fault, Identity};
 use crate::info::{PluginInfo, SetupError};
 use crate::job::JobFacts;
-use crate::limits::Limits;
+use crate::limits::{Limits, Pace};
 use crate::load::{self, LoadError};
 use crate::manifest::{Manifest, World};
 use crate::policy::code::{self, Code};
@@ -188,9 +188,8 @@ impl PreparedSelection {
         seed: u64,
     ) -> Result<Result<Shortlist, Decline>, Fault> {
         let facts = lower(job);
-        let fuel = self.code.limits.fuel;
         let enter = |state: &mut PolicyState| state.job = Some(Arc::clone(job));
-        let answer = self.instance.call("pick", fuel, enter, |guest, store| {
+        let answer = self.instance.call("pick", Pace::Hot, enter, |guest, store| {
             guest.framegate_policy_selection().call_pick(store, facts, now_unix_ms, seed)
         })?;
         match answer {
@@ -207,9 +206,8 @@ impl PreparedSelection {
         seed: u64,
     ) -> Result<Result<Vec<Scored>, Decline>, Fault> {
         let facts = lower(job);
-        let fuel = self.code.limits.setup_fuel;
         let enter = |state: &mut PolicyState| state.job = Some(Arc::clone(job));
-        let answer = self.instance.call("explain", fuel, enter, |guest, store| {
+        let answer = self.instance.call("explain", Pace::Setup, enter, |guest, store| {
             guest.framegate_policy_selection().call_explain(store, facts, now_unix_ms, seed)
         })?;
         let lines = match answer {

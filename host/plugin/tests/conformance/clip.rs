@@ -37,8 +37,6 @@ impl Clip {
                 format: "yuv420p".to_owned(),
                 frame_rate_milli: 30_000,
                 deterministic: false,
-                max_frames: 16,
-                max_ops: 64,
             },
             frames: BTreeMap::new(),
             kept: BTreeSet::new(),

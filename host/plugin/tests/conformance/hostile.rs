@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use domain::price::Lot;
 use plugin::pipeline::{Answer, Pipeline};
 use plugin::{
-    Candidate, FaultKind, JobFacts, Limits, LoadError, Manifest, PipelineEngine, PolicyEngine,
-    Scope, SelectionPolicy, Snapshot,
+    Candidate, FaultKind, JobFacts, Limit, Limits, LoadError, Manifest, PipelineEngine,
+    PolicyEngine, Scope, SelectionPolicy, Snapshot,
 };
 
 use crate::build;
@@ -62,12 +62,16 @@ fn a_plugin_may_ask_for_less_memory_than_the_operator_allows() {
     let engine = PipelineEngine::new().unwrap();
     let folder = build::guest("pass-frames");
     let mut manifest = Manifest::read(&folder).unwrap();
-    manifest.limits.memory_bytes = Some(64 * 1024);
+    manifest.limits.insert(Limit::Memory, 64 * 1024);
     let bytes = plugin::load::read(&manifest).unwrap();
     let error = Pipeline::load(&engine, &manifest, &bytes, Limits::pipeline()).err().unwrap();
-    let LoadError::Fault(fault) = &error else { panic!("{error}") };
-    assert_eq!(fault.kind, FaultKind::Memory);
-    assert!(fault.message.starts_with("memory limit 64 KiB: plugin asked for "), "{fault}");
+    let text = error.to_string();
+    assert!(text.starts_with("`pass-frames` can never run here: it needs "), "{text}");
+    assert!(
+        text.ends_with(" MiB, limit 64 KiB, setting `plugins.limits.pass-frames.memory`"),
+        "{text}"
+    );
+    assert_eq!(error.class(), domain::Class::Invalid);
 }
 
 #[test]

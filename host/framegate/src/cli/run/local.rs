@@ -3,11 +3,9 @@
 //! Decides which plugin and which limits the session has: those of the default configuration. There
 //! is no orchestrator, no policy and no price.
 
-use std::path::PathBuf;
-
 use domain::Class;
 use domain::capability::Capability;
-use orchestrator::config::SessionLimits;
+use orchestrator::config::{PipelineConfig, SessionLimits};
 use serde_json::Value;
 use tokio::task::JoinSet;
 use wire::ended::{Frames, GuestTime, Resources};
@@ -52,7 +50,7 @@ impl Local {
         let offered = offered.ok_or_else(|| {
             Failure::new(Class::NotFound, format!("no pipeline `{pipeline}` is installed"))
         })?;
-        let spec = session(&capability, offered.folder.clone(), params.to_string());
+        let spec = session(&capability, offered, &plan.limits, params.to_string());
         let program = std::env::current_exe().map_err(|error| internal(&error))?;
         let device = config.orchestrator.device.clone();
         Ok(Self { spec, worker: WorkerConfig { program, device, env: plan.worker_env } })
@@ -78,19 +76,21 @@ impl Local {
 }
 
 /// Settles a session as an orchestrator with the default configuration would.
-fn session(capability: &Capability, plugin: PathBuf, params: String) -> SessionSpec {
-    let limits = SessionLimits::default();
+fn session(
+    capability: &Capability,
+    offered: &PipelineConfig,
+    limits: &SessionLimits,
+    params: String,
+) -> SessionSpec {
     SessionSpec {
         id: JOB.to_owned(),
         capability: capability.to_string(),
-        plugin,
+        plugin: offered.folder.clone(),
         params,
         deterministic: true,
         encode: convert::encode(),
         decode_threads: convert::DECODE_THREADS,
-        frame_budget_us: u32::try_from(limits.frame_budget.as_micros()).unwrap_or(u32::MAX),
-        frames_max: limits.frames_max,
-        ops_max: limits.ops_max,
+        limits: offered.limits.named(),
         surface_bytes_max: limits.surface_bytes_max,
     }
 }

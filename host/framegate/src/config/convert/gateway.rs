@@ -2,13 +2,13 @@
 
 use domain::capability::Capability;
 use gateway::config::{DiscoveryConfig, Limits, OnFault, OrchestratorConfig};
-use plugin::{Manifest, World};
+use plugin::World;
 use wire::allow::AllowedHosts;
 
 use super::super::gateway::OnFault as Fallback;
 use super::super::units::{Size, Time};
 use super::super::{Config, Discovery, GatewayLimits, Problem};
-use super::{Search, json_document, orchestrator_url, within};
+use super::{Chosen, Search, json_document, orchestrator_url, within};
 
 /// Most orchestrators that one gateway asks: each costs a connection and a call an interval.
 const ORCHESTRATORS_MAX: usize = 1000;
@@ -38,7 +38,7 @@ pub(crate) struct GatewayPlan {
     /// Pipeline of a job that names none.
     pub(crate) default_pipeline: Option<String>,
     /// Selects orchestrators; none: the native rule.
-    pub(crate) selection: Option<Manifest>,
+    pub(crate) selection: Option<Chosen>,
     /// What happens when it faults.
     pub(crate) on_fault: OnFault,
     /// Hosts that URLs given by others may name.
@@ -65,7 +65,9 @@ impl GatewayPlan {
         let selection = if own.selection.is_empty() {
             None
         } else {
-            search.find("gateway.selection", &own.selection, World::SelectionPolicy, problems)
+            let world = World::SelectionPolicy;
+            let found = search.find("gateway.selection", &own.selection, world, problems);
+            found.map(|manifest| search.chosen(manifest, plugin::Limits::of(world)))
         };
         json_document("gateway.selection_config", &own.selection_config, problems);
         Self {

@@ -14,7 +14,7 @@ use worker::message::EncodeSpec;
 
 pub(crate) use gateway::GatewayPlan;
 pub(crate) use orchestrator::OrchestratorPlan;
-pub(crate) use plugins::Search;
+pub(crate) use plugins::{Chosen, Search};
 
 use super::orchestrator::Encoder;
 use super::{Config, Problem};
@@ -33,6 +33,7 @@ pub(crate) fn encode() -> EncodeSpec {
 /// Checks what the gateway asks for and returns what it is built from.
 pub(crate) fn gateway(config: &Config, search: &Search) -> Result<GatewayPlan, Vec<Problem>> {
     let mut problems = common(config, &[Role::Gateway]);
+    search.check_limits(&mut problems);
     let plan = GatewayPlan::new(config, search, &mut problems);
     finish(plan, problems)
 }
@@ -43,6 +44,7 @@ pub(crate) fn orchestrator(
     search: &Search,
 ) -> Result<OrchestratorPlan, Vec<Problem>> {
     let mut problems = common(config, &[Role::Orchestrator]);
+    search.check_limits(&mut problems);
     let plan = OrchestratorPlan::new(config, search, &mut problems);
     finish(plan, problems)
 }
@@ -64,6 +66,7 @@ pub(crate) fn check(config: &Config, search: &Search, role: Option<Role>) -> Vec
 /// Checks everything that both roles and their being together ask for.
 pub(crate) fn check_both(config: &Config, search: &Search) -> Vec<Problem> {
     let mut problems = common(config, &Role::ALL);
+    search.check_limits(&mut problems);
     GatewayPlan::new(config, search, &mut problems);
     let orchestrator = OrchestratorPlan::new(config, search, &mut problems);
     let cap = config.gateway.max_price_wei;

@@ -5,13 +5,13 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use device::SimdLevel;
 use domain::capability::Capability;
 use orchestrator::config::{Callers, PipelineConfig, SessionLimits};
-use plugin::{Manifest, World};
+use plugin::{Limit, World};
 use worker::message::EncodeSpec;
 
 use super::super::orchestrator::Simd;
-use super::super::units::{Size, Time};
+use super::super::units::Size;
 use super::super::{Config, Encoder, Limits, Problem, env};
-use super::{Search, json_document, orchestrator_url, within};
+use super::{Chosen, Search, json_document, orchestrator_url, within};
 
 /// Most sessions at a time on one device: beyond it a worker's threads are the limit.
 const SLOTS_MAX: u32 = 1024;
@@ -25,12 +25,6 @@ const QUALITY_MAX: u32 = 51;
 const ENCODER_THREADS_MAX: u32 = 64;
 /// Most frames between key frames: ten seconds at 60 a second, beyond which a reader gives up.
 const GOP_FRAMES_MAX: u32 = 600;
-/// Longest budget of a frame: a plugin that takes a second is not live.
-const FRAME_BUDGET_MAX: Time = Time::secs(1);
-/// Most frames that a plugin may keep: their memory is limited anyway, this bounds the table.
-const FRAMES_MAX: u32 = 1024;
-/// Most host operations of one call: one that asks for more should have recorded a graph.
-const OPS_MAX: u32 = 4096;
 /// Least memory for pictures: a few of 1080p.
 const SURFACES_MIN: Size = Size(32 << 20);
 /// Most memory for pictures of one session: that of a whole large card.
@@ -46,7 +40,7 @@ pub(crate) struct OrchestratorPlan {
     /// What it offers, at base prices.
     pub(crate) pipelines: Vec<PipelineConfig>,
     /// Turns base prices into quotes; none: they are the quotes.
-    pub(crate) pricing: Option<Manifest>,
+    pub(crate) pricing: Option<Chosen>,
     /// How pictures are encoded.
     pub(crate) encode: EncodeSpec,
     /// Limits of one session.
@@ -71,7 +65,9 @@ impl OrchestratorPlan {
         let pricing = if own.pricing.is_empty() {
             None
         } else {
-            search.find("orchestrator.pricing", &own.pricing, World::PricingRule, problems)
+            let world = World::PricingRule;
+            let found = search.find("orchestrator.pricing", &own.pricing, world, problems);
+            found.map(|manifest| search.chosen(manifest, plugin::Limits::of(world)))
         };
         Self {
             name: name(&own.name, problems),
@@ -79,7 +75,7 @@ impl OrchestratorPlan {
             pipelines,
             pricing,
             encode: encode(&config.encoder, problems),
-            limits: limits(&config.limits, problems),
+            limits: SessionLimits { surface_bytes_max: config.limits.surfaces.0 },
             worker_env: vec![
                 (env::THREADS.to_owned(), own.threads.to_string()),
                 (env::SIMD.to_owned(), simd.map_or("auto", SimdLevel::name).to_owned()),
@@ -107,18 +103,21 @@ pub(super) fn encode(set: &Encoder, problems: &mut Vec<Problem>) -> EncodeSpec {
     }
 }
 
-fn limits(set: &Limits, problems: &mut Vec<Problem>) -> SessionLimits {
+/// Returns the limits of a pipeline that has none of its own.
+fn limits(set: &Limits, problems: &mut Vec<Problem>) -> plugin::Limits {
     let key = "orchestrator.limits";
-    within(&format!("{key}.frame_budget"), set.frame_budget, Time(1)..=FRAME_BUDGET_MAX, problems);
-    within(&format!("{key}.frames"), set.frames, 1..=FRAMES_MAX, problems);
-    within(&format!("{key}.ops"), set.ops, 1..=OPS_MAX, problems);
     within(&format!("{key}.surfaces"), set.surfaces, SURFACES_MIN..=SURFACES_MAX, problems);
-    SessionLimits {
-        frame_budget: set.frame_budget.duration(),
-        frames_max: set.frames,
-        ops_max: set.ops,
-        surface_bytes_max: set.surfaces.0,
+    let mut limits = plugin::Limits::pipeline();
+    for (limit, value) in [
+        (Limit::FrameBudget, set.frame_budget.0.saturating_mul(1000)),
+        (Limit::Frames, set.frames),
+        (Limit::Ops, set.ops),
+    ] {
+        if let Err(message) = limits.set(limit, value) {
+            problems.push(Problem::new(format!("{key}.{}", limit.name()), message));
+        }
     }
+    limits
 }
 
 /// Returns the name of this machine's orchestrator.
@@ -206,10 +205,12 @@ fn pipelines(
     warnings: &mut Vec<String>,
 ) -> Vec<PipelineConfig> {
     let shipped = config.orchestrator.price_wei;
-    let offer = |manifest: Manifest, price_wei: u64| PipelineConfig {
+    let defaults = limits(&config.limits, problems);
+    let offer = |Chosen { manifest, limits }: Chosen, price_wei: u64| PipelineConfig {
         folder: manifest.component.parent().map(Into::into).unwrap_or_default(),
         id: manifest.id,
         price_wei: if price_wei == 0 { shipped } else { price_wei },
+        limits,
     };
     if config.pipelines.is_empty() {
         let found = search.find_all(World::Pipeline, warnings);
@@ -217,7 +218,8 @@ fn pipelines(
             let problem = Problem::new("plugins.folders", "there is no pipeline to offer");
             problems.push(problem.hint(search.hint()));
         }
-        return found.into_iter().map(|manifest| offer(manifest, 0)).collect();
+        let found = found.into_iter().map(|manifest| search.chosen(manifest, defaults));
+        return found.map(|chosen| offer(chosen, 0)).collect();
     }
     let mut offers = Vec::new();
     for (id, pipeline) in &config.pipelines {
@@ -225,7 +227,7 @@ fn pipelines(
         if let Err(error) = Capability::live(id) {
             problems.push(Problem::new(key, error.to_string()));
         } else if let Some(manifest) = search.find(&key, id, World::Pipeline, problems) {
-            offers.push(offer(manifest, pipeline.price_wei));
+            offers.push(offer(search.chosen(manifest, defaults), pipeline.price_wei));
         }
     }
     offers

@@ -1,17 +1,28 @@
 //! Finding the plugins that the file names.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use domain::chain;
 use plugin::manifest::{self, ManifestError};
-use plugin::{Manifest, World};
+use plugin::{Limit, Limits, Manifest, World};
 
-use super::super::{Config, Problem, env};
+use super::super::{Config, Problem, SetLimits, env};
+
+/// A plugin that the file names.
+#[derive(Debug, Clone)]
+pub(crate) struct Chosen {
+    /// What it says it is.
+    pub(crate) manifest: Manifest,
+    /// What it may use, before it asks for less.
+    pub(crate) limits: Limits,
+}
 
 /// The folders in which plugins are looked for, in order.
 #[derive(Debug, Clone)]
 pub(crate) struct Search {
     folders: Vec<PathBuf>,
+    limits: BTreeMap<String, SetLimits>,
 }
 
 impl Search {
@@ -31,7 +42,7 @@ impl Search {
             folders.push(above.join("plugins"));
             folders.push(above.join("share/framegate/plugins"));
         }
-        Self { folders }
+        Self { folders, limits: config.plugin_limits.clone() }
     }
 
     /// Finds plugin `id`, which `key` names and which must be of `world`.
@@ -73,6 +84,36 @@ impl Search {
             }
         }
         found
+    }
+
+    /// Gives a plugin its limits: the operator's for it, else `defaults`.
+    pub(super) fn chosen(&self, manifest: Manifest, mut limits: Limits) -> Chosen {
+        // What is wrong with them is told by `check_limits`.
+        self.set(&manifest.id, &mut limits, &mut Vec::new());
+        Chosen { manifest, limits }
+    }
+
+    /// Checks every `[plugins.limits.ID]` against the world of the plugin that it is about.
+    pub(super) fn check_limits(&self, problems: &mut Vec<Problem>) {
+        for id in self.limits.keys() {
+            match manifest::find(&self.folders, id) {
+                Ok(found) => self.set(id, &mut Limits::of(found.world), problems),
+                Err(error) => {
+                    let problem = Problem::new(format!("plugins.limits.{id}"), chain(&error));
+                    problems.push(problem.hint(self.hint()));
+                }
+            }
+        }
+    }
+
+    fn set(&self, id: &str, limits: &mut Limits, problems: &mut Vec<Problem>) {
+        for (name, value) in self.limits.get(id).into_iter().flatten() {
+            let Some(limit) = Limit::named(name) else { continue };
+            let set = limit.read(value).and_then(|value| limits.set(limit, value));
+            if let Err(message) = set {
+                problems.push(Problem::new(format!("plugins.limits.{id}.{name}"), message));
+            }
+        }
     }
 
     /// Says where plugins were looked for and how to name another place.

@@ -109,3 +109,46 @@ fn everything_that_cannot_be_meant_is_told_at_once() {
     }
     assert_eq!(found.len(), 11, "{found:#?}");
 }
+
+#[test]
+fn limits_of_a_plugin_are_within_the_hosts_and_of_its_world() {
+    let table = "[plugins.limits.sketch-video]\n";
+    let text = format!("{table}memory = \"128MiB\"\nops = 100\nframe_budget = \"500us\"\n");
+    assert_eq!(problems(&text), [""; 0]);
+    let text = format!(
+        "{table}memory = \"1GiB\"\nops = 0\nframe_budget = \"5\"\nfuel = 5\n\
+         [plugins.limits.nobody]\nops = 1\n"
+    );
+    let mut found = problems(&text);
+    assert!(found.remove(0).starts_with("plugins.limits.nobody: no plugin `nobody` in "));
+    assert_eq!(
+        found,
+        [
+            "plugins.limits.sketch-video.frame_budget: `5` is not a time such as `5ms`",
+            "plugins.limits.sketch-video.fuel: `fuel` is no limit of this world",
+            "plugins.limits.sketch-video.memory: 1024 MiB is not above 0 and within 256 MiB, this host's most",
+            "plugins.limits.sketch-video.ops: `0` is not a whole number above 0",
+        ]
+    );
+    let unknown = "[plugins.limits.sketch-video]\nmemroy = \"1MiB\"\n";
+    assert_eq!(problems(unknown), ["plugins.limits.sketch-video.memroy: unknown key"]);
+}
+
+#[test]
+fn a_plugins_own_limits_go_before_those_of_every_session() {
+    let folder = tempfile::tempdir().expect("a folder");
+    plugin(folder.path(), "sketch-video", "pipeline");
+    plugin(folder.path(), "blur-video", "pipeline");
+    plugin(folder.path(), "price-job", "pricing-rule");
+    let text = "[orchestrator.limits]\nops = 50\nframes = 4\n\
+                [plugins.limits.sketch-video]\nops = 300\nmemory = \"16MiB\"\n";
+    let (config, found) = Config::parse(text, |_| None);
+    assert_eq!(found, []);
+    let search = Search::of(&config, Some(folder.path().display().to_string()), None);
+    let plan = orchestrator(&config, &search).expect("no problem");
+    let of = |limit| plan.pipelines.iter().map(|it| it.limits.get(limit)).collect::<Vec<_>>();
+    assert_eq!(of(plugin::Limit::Ops), [50, 300]);
+    assert_eq!(of(plugin::Limit::Frames), [4, 4]);
+    assert_eq!(of(plugin::Limit::Memory), [64 << 20, 16 << 20]);
+    assert_eq!(config.effective()["plugins"]["limits"]["sketch-video"]["memory"], "16MiB");
+}

@@ -67,6 +67,21 @@ fn a_bad_guest_ends_its_own_session_with_the_limit_it_hit_and_no_other() {
     assert_eq!(report["frames"], serde_json::json!({"in": 150, "out": 150, "dropped": 0}));
 }
 
+#[test]
+fn roles_and_worker_run_with_6_gb_of_address_space() {
+    let folder = TempDir::new().expect("a temporary folder can be made");
+    let clip = Clip { frames: 50, ..Clip::default() }.make(folder.path(), "clip.mp4");
+    let setup = Setup { address_space_kib: Some(6_000_000), ..Setup::default() };
+    let rig = setup.up();
+    let output = folder.path().join("out.mp4");
+    let done = start(&rig, "sketch-video", &clip, &output, &[]);
+    let done = done.wait_with_output().expect("a child can be waited for");
+    let report = document(&done);
+    assert_eq!(report["frames"], serde_json::json!({"in": 50, "out": 50, "dropped": 0}));
+    // The policy chose and the pricing rule quoted, in the roles' own engines.
+    assert_eq!(report["policy"]["plugin"], "choose-orchestrator", "{report}");
+}
+
 /// Returns the process ids of the workers that were started so far.
 fn workers(rig: &Rig) -> Vec<i32> {
     let log = rig.log();

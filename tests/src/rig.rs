@@ -42,6 +42,8 @@ pub struct Setup {
     pub orchestrator: String,
     /// Further sections.
     pub rest: String,
+    /// Address space that each process may have, in KiB; `None`: no limit.
+    pub address_space_kib: Option<u64>,
     /// Environment variables of the processes.
     pub env: Vec<(String, String)>,
 }
@@ -62,7 +64,15 @@ impl Setup {
         let folder = TempDir::new().expect("a temporary folder can be made");
         let config = folder.path().join("config.toml");
         fs::write(&config, self.config()).expect("the folder can be written to");
-        let mut command = Command::new(program());
+        let mut command = match self.address_space_kib {
+            None => Command::new(program()),
+            Some(most) => {
+                let mut shell = Command::new("sh");
+                let script = format!("ulimit -v {most} && exec \"$0\" \"$@\"");
+                shell.args(["-c", &script]).arg(program());
+                shell
+            }
+        };
         command.arg("up").arg("-c").arg(&config).arg("--data-dir").arg(folder.path());
         command.envs(self.env.iter().map(|(key, value)| (key, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

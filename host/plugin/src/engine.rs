@@ -3,12 +3,21 @@
 //! Policies run deterministically and are limited by fuel; pipelines run fast and are limited by
 //! time. One engine cannot do both, and no plugin runs on two.
 //!
+//! Memories come from a pool, which reserves terabytes of address space without using them. Where
+//! the process may not have so much (`ulimit -v`, some containers), or would have too little left,
+//! each memory is reserved when it is needed instead. Code compiled for one does not run on the
+//! other: how much is reserved decides which bounds checks it has, and that is part of the engine's
+//! compatibility hash.
+//!
 //! **Invariant:** both are synchronous: nothing in them ever waits for a runtime.
 
+use std::fmt;
 use std::sync::Arc;
 
+use rustix::process::{Resource, getrlimit};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
+use crate::limits::CORE_INSTANCES_MAX;
 use crate::tick::Ticker;
 
 /// Instances at once in one process. Policies: for each capability a ready instance for every
@@ -26,8 +35,16 @@ const TABLES_EACH: u32 = 4;
 pub const MEMORY_BYTES_MAX: u64 = 256 << 20;
 /// The most that `limits.table_elements` can be raised to.
 pub(crate) const TABLE_ELEMENTS_MAX: u64 = 100_000;
-/// Guard behind a memory of the fall-back allocator; the pool's are larger.
+/// Guard behind a memory that is reserved on demand; the pool's are larger.
 const GUARD_BYTES: u64 = 64 << 10;
+/// Address space reserved for a memory on demand: the memory limit unless configured. One that is
+/// given more moves when it grows past this.
+const RESERVATION_BYTES: u64 = 64 << 20;
+/// Room to grow into of a memory that has moved.
+const GROWTH_BYTES: u64 = 16 << 20;
+/// Address space that a pool has to leave to the rest of the process: pictures of a worker's
+/// sessions, threads' stacks and libraries come to less.
+const LEFT_BYTES_MIN: u64 = 64 << 30;
 /// Guest stack; an overflow is a clean trap.
 pub(crate) const STACK_BYTES: usize = 512 << 10;
 
@@ -83,7 +100,7 @@ impl PolicyEngine {
         config.consume_fuel(true);
         config.cranelift_nan_canonicalization(true);
         config.wasm_relaxed_simd(false);
-        let mut pool = pool(POOL_INSTANCES);
+        let mut pool = pool();
         // A policy is instantiated anew for every snapshot.
         pool.linear_memory_keep_resident(1 << 20).max_unused_warm_slots(32);
         let (engine, allocation) = make("policy", config, pool)?;
@@ -92,7 +109,7 @@ impl PolicyEngine {
 
     /// Returns the production configuration in one line, for benches and `version`.
     pub fn describe(&self) -> String {
-        let pool = describe_pool(self.allocation, POOL_INSTANCES);
+        let pool = self.allocation;
         format!(
             "wasmtime {} engine=policy sync fuel nan-canonical no-threads no-relaxed-simd \
              concurrency=off opt=speed {pool}",
@@ -108,7 +125,7 @@ impl PipelineEngine {
         config.epoch_interruption(true);
         config.wasm_relaxed_simd(true);
         config.relaxed_simd_deterministic(true);
-        let mut pool = pool(POOL_INSTANCES);
+        let mut pool = pool();
         pool.linear_memory_keep_resident(256 << 10).max_unused_warm_slots(8);
         let (engine, allocation) = make("pipeline", config, pool)?;
         let ticker = Arc::new(Ticker::start(&engine).map_err(EngineError::Tick)?);
@@ -117,7 +134,7 @@ impl PipelineEngine {
 
     /// Returns the production configuration in one line, for benches and `version`.
     pub fn describe(&self) -> String {
-        let pool = describe_pool(self.allocation, POOL_INSTANCES);
+        let pool = self.allocation;
         format!(
             "wasmtime {} engine=pipeline sync epochs tick=1ms no-threads concurrency=off \
              opt=speed {pool}",
@@ -143,40 +160,60 @@ fn common() -> Config {
     config
 }
 
-fn pool(instances: u32) -> PoolingAllocationConfig {
+fn pool() -> PoolingAllocationConfig {
+    let most = CORE_INSTANCES_MAX as u32;
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(instances)
-        .total_core_instances(instances * CORE_INSTANCES_EACH)
-        .total_memories(instances * MEMORIES_EACH)
-        .total_tables(instances * TABLES_EACH)
+    pool.total_component_instances(POOL_INSTANCES)
+        .total_core_instances(POOL_INSTANCES * CORE_INSTANCES_EACH)
+        .total_memories(POOL_INSTANCES * MEMORIES_EACH)
+        .total_tables(POOL_INSTANCES * TABLES_EACH)
+        .max_core_instances_per_component(most)
+        .max_memories_per_component(most)
+        .max_tables_per_component(most)
         .max_memory_size(MEMORY_BYTES_MAX as usize)
         .table_elements(TABLE_ELEMENTS_MAX as usize);
     pool
 }
 
-/// Makes an engine on a pool, or, where the address space is limited, on demand.
+/// Makes an engine on a pool, or on demand where the pool does not fit or leaves too little.
 fn make(
     name: &'static str,
     mut config: Config,
     pool: PoolingAllocationConfig,
 ) -> Result<(Engine, Allocation), EngineError> {
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    if let Ok(engine) = Engine::new(&config) {
+    // The probe: the pool reserves all of its address space at once, or fails.
+    if let Ok(engine) = Engine::new(&config)
+        && address_space_left() >= LEFT_BYTES_MIN
+    {
         return Ok((engine, Allocation::Pooling));
     }
     config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
-    config.memory_reservation(MEMORY_BYTES_MAX).memory_guard_size(GUARD_BYTES);
-    let engine = Engine::new(&config);
+    config.memory_reservation(RESERVATION_BYTES).memory_reservation_for_growth(GROWTH_BYTES);
+    config.memory_guard_size(GUARD_BYTES).guard_before_linear_memory(false);
     let reason = |error: wasmtime::Error| format!("{error:#}");
-    let engine =
-        engine.map_err(|error| EngineError::Config { engine: name, reason: reason(error) })?;
+    let engine = Engine::new(&config)
+        .map_err(|error| EngineError::Config { engine: name, reason: reason(error) })?;
     Ok((engine, Allocation::OnDemand))
 }
 
-fn describe_pool(allocation: Allocation, instances: u32) -> String {
-    match allocation {
-        Allocation::Pooling => format!("allocation=pooling instances={instances}"),
-        Allocation::OnDemand => "allocation=on-demand".to_owned(),
+/// Returns how many bytes of address space this process may still reserve.
+fn address_space_left() -> u64 {
+    let Some(most) = getrlimit(Resource::As).current else { return u64::MAX };
+    // Pages, of 4 KiB on every machine that this runs on.
+    let sizes = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = sizes.split(' ').next().and_then(|size| size.parse::<u64>().ok()).unwrap_or(0);
+    most.saturating_sub(pages.saturating_mul(4096))
+}
+
+impl fmt::Display for Allocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pooling => write!(f, "allocation=pooling instances={POOL_INSTANCES}"),
+            Self::OnDemand => {
+                write!(f, "allocation=on-demand reservation={} MiB", RESERVATION_BYTES >> 20)
+            }
+        }
     }
 }
 

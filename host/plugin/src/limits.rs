@@ -24,12 +24,10 @@ const MIB: u64 = 1 << 20;
 /// One second in microseconds, in which times are counted.
 const SECOND: u64 = 1_000_000;
 
-/// Limits that are the same for every plugin, by name: `stack` is the guest's stack, `core_instances`
-/// what one component may be composed of, `emits` and `metrics` are the contract's numbers, and so
-/// is `output`, what one call may write to its standard output.
-pub const FIXED: [(&str, Amount); 5] = [
+/// Limits that are the same for every plugin, by name: `stack` is the guest's stack, `emits` and
+/// `metrics` are the contract's numbers, `output` is what one call may leave on its standard output.
+pub const FIXED: [(&str, Amount); 4] = [
     ("stack", Amount::Bytes(crate::engine::STACK_BYTES as u64)),
-    ("core_instances", Amount::Count(CORE_INSTANCES_MAX as u64)),
     ("emits", Amount::Count(EMITS_MAX as u64)),
     ("metrics", Amount::Count(METRICS_MAX as u64)),
     ("output", Amount::Bytes(crate::wasi::OUTPUT_BYTES_MAX as u64)),

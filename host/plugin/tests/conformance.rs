@@ -12,5 +12,7 @@ mod cases;
 mod clip;
 #[path = "conformance/hostile.rs"]
 mod hostile;
+#[path = "conformance/limits.rs"]
+mod limits;
 #[path = "conformance/shipped.rs"]
 mod shipped;

@@ -5,8 +5,6 @@
 //! ever, within 2^18 uses of its place.
 
 use device::Surface;
-use plugin::Limit;
-use plugin::limits::Amount;
 use plugin::pipeline::host::{ErrorClass, HostError};
 
 /// Bits of the index: pictures that live at once, kept and of one callback together.
@@ -38,14 +36,12 @@ pub(crate) struct Frames {
     places: Vec<Place>,
     free: Vec<usize>,
     passing: Vec<usize>,
-    kept: u64,
-    kept_max: u64,
 }
 
 impl Frames {
-    /// Creates an empty slab in which `kept_max` frames may be kept at once.
-    pub(crate) const fn new(kept_max: u64) -> Self {
-        Self { places: Vec::new(), free: Vec::new(), passing: Vec::new(), kept: 0, kept_max }
+    /// Creates an empty slab.
+    pub(crate) const fn new() -> Self {
+        Self { places: Vec::new(), free: Vec::new(), passing: Vec::new() }
     }
 
     /// Gives a picture a number that ends with the callback.
@@ -88,15 +84,7 @@ impl Frames {
     pub(crate) fn keep(&mut self, number: u32) -> Result<(), HostError> {
         let index = self.index(number).ok_or_else(|| not_a_frame(number))?;
         let Some(entry) = &mut self.places[index].entry else { return Err(not_a_frame(number)) };
-        if entry.kept {
-            return Ok(());
-        }
-        if self.kept == self.kept_max {
-            let hit = Limit::Frames.hit(self.kept_max, Amount::Count(self.kept + 1));
-            return Err(HostError::new(ErrorClass::Exhausted, hit.to_string()));
-        }
         entry.kept = true;
-        self.kept += 1;
         Ok(())
     }
 
@@ -117,8 +105,7 @@ impl Frames {
     }
 
     fn end(&mut self, index: usize) {
-        if let Some(entry) = self.places[index].entry.take() {
-            self.kept -= u64::from(entry.kept);
+        if self.places[index].entry.take().is_some() {
             self.free.push(index);
         }
     }

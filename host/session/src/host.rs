@@ -12,7 +12,6 @@ use domain::planes::PixelFormat;
 use plugin::pipeline::host::{
     ErrorClass, FrameFacts, HostError, Level, Op, PipelineHost, SessionFacts,
 };
-use plugin::{Limit, Limits};
 use worker::child::Outgoing;
 use worker::message::FromWorker;
 
@@ -58,13 +57,12 @@ impl Host {
     /// Creates the host of a session that works on `stream`.
     pub(crate) fn new(
         facts: SessionFacts,
-        limits: &Limits,
         stream: Arc<Stream>,
         session: u64,
         outgoing: Outgoing,
     ) -> Self {
         Self {
-            frames: Frames::new(limits.get(Limit::Frames)),
+            frames: Frames::new(),
             facts,
             stream,
             extras: Vec::new(),

@@ -265,7 +265,7 @@ impl Stage<'_> {
         };
         let outgoing = self.shared.outgoing.clone();
         let limits = self.pipeline.limits();
-        let host = Host::new(facts, limits, Arc::clone(&self.stream), self.ends.id, outgoing);
+        let host = Host::new(facts, Arc::clone(&self.stream), self.ends.id, outgoing);
         let budget = limits.time(Limit::FrameBudget);
         let mut instance = self.pipeline.instantiate(Box::new(host), budget).map_err(fault)?;
         let plugin = self.pipeline.id().to_owned();

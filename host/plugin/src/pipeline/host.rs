@@ -255,8 +255,7 @@ impl HostError {
 /// body here answers `not-found` until a host overrides it.
 ///
 /// This crate checks before it calls: ops and pictures emitted in one callback, the time of all
-/// calls in it, and what is allowed only in `start` or `on-params`. The implementation counts the
-/// frames that are kept against [`Limit::Frames`](crate::Limit::Frames).
+/// calls in it, frames kept, and what is allowed only in `start` or `on-params`.
 pub trait PipelineHost: Send + Any {
     /// Returns the facts of the session.
     fn facts(&self) -> &SessionFacts;
@@ -276,7 +275,7 @@ pub trait PipelineHost: Send + Any {
     /// Sends a picture out besides what `on-frame` answers.
     fn emit(&mut self, frame: u32, pts_us: i64) -> Result<(), HostError>;
 
-    /// Lets a frame outlive the callback.
+    /// Lets a frame outlive the callback. This crate has counted it.
     fn keep(&mut self, frame: u32) -> Result<(), HostError>;
 
     /// Ends a frame, kept or not.

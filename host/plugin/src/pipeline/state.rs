@@ -3,7 +3,7 @@
 //! Whatever the contract allows only at some times, or only so often, is refused here, before the
 //! session's host is asked.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::time::Instant;
 
@@ -48,6 +48,7 @@ pub(crate) struct PipelineState {
     last_error: String,
     ops: u64,
     emits: u32,
+    kept: HashSet<u32>,
     metrics: HashMap<String, (MetricKind, u32)>,
     metric_updates: Rate,
     log_lines: Rate,
@@ -80,6 +81,7 @@ impl PipelineState {
             last_error: String::new(),
             ops: 0,
             emits: 0,
+            kept: HashSet::new(),
             metrics: HashMap::new(),
             metric_updates: Rate::new(&limits, Limit::MetricUpdates),
             log_lines: Rate::new(&limits, Limit::LogLines),
@@ -283,10 +285,21 @@ impl session::Host for PipelineState {
 
 impl frames::Host for PipelineState {
     fn keep(&mut self, frame: u32) -> Result<(), WitClass> {
-        self.ask("frames.keep", |host| host.keep(frame))
+        if self.kept.contains(&frame) {
+            return Ok(());
+        }
+        let used = self.kept.len() as u64 + 1;
+        if used > self.limits.get(Limit::Frames) {
+            let hit = self.limits.hit(Limit::Frames, Amount::Count(used));
+            return Err(self.refuse_past("frames.keep", hit));
+        }
+        self.ask("frames.keep", |host| host.keep(frame))?;
+        self.kept.insert(frame);
+        Ok(())
     }
 
     fn release(&mut self, frame: u32) {
+        self.kept.remove(&frame);
         self.host.release(frame);
     }
 

@@ -15,10 +15,13 @@ use crate::build;
 use crate::clip::{self, Clip};
 
 /// What a case ended in.
+#[derive(Default)]
 struct Ended {
+    refused: Option<String>,
     fault: Option<Fault>,
     answers: Vec<String>,
     emitted_us: Vec<i64>,
+    log: Vec<String>,
 }
 
 /// A snapshot of three candidates at 10, 20 and 30 wei.
@@ -30,7 +33,10 @@ fn snapshot() -> Arc<Snapshot> {
 
 fn pipeline(name: &str) -> Ended {
     let engine = PipelineEngine::new().expect("the engine works here");
-    let pipeline = engine.load(&build::guest(name)).expect("the guest loads");
+    let pipeline = match engine.load(&build::guest(name)) {
+        Ok(pipeline) => pipeline,
+        Err(error) => return Ended { refused: Some(error.to_string()), ..Ended::default() },
+    };
     let made = pipeline.instantiate(Box::new(Clip::new()), Duration::from_secs(1));
     let mut instance = made.expect("the guest instantiates");
     let mut answers = Vec::new();
@@ -49,27 +55,31 @@ fn pipeline(name: &str) -> Ended {
     };
     let fault = run().err();
     let clip = instance.host_mut::<Clip>().expect("the host outlives a fault");
-    Ended { fault, answers, emitted_us: clip.emitted_us.clone() }
+    let (emitted_us, log) = (clip.emitted_us.clone(), clip.log.clone());
+    Ended { refused: None, fault, answers, emitted_us, log }
 }
 
 fn selection(name: &str) -> Ended {
     let engine = PolicyEngine::new().expect("the engine works here");
     let policy = SelectionPolicy::load_folder(&engine, &build::guest(name), Limits::policy());
     let prepared = policy.expect("the guest loads").prepare(snapshot(), "");
-    let mut prepared = prepared.expect("no fault").expect("no refusal");
+    let mut prepared = match prepared {
+        Ok(prepared) => prepared.expect("no refusal"),
+        Err(fault) => return Ended { fault: Some(fault), ..Ended::default() },
+    };
     let answer = prepared.pick(&Arc::new(JobFacts::default()), 1, 1);
     let mut answers = Vec::new();
     if let Ok(Ok(list)) = &answer {
         answers = list.indices().iter().map(ToString::to_string).collect();
     }
-    Ended { fault: answer.err(), answers, emitted_us: Vec::new() }
+    Ended { fault: answer.err(), answers, ..Ended::default() }
 }
 
 fn pricing(name: &str) -> Ended {
     let engine = PolicyEngine::new().expect("the engine works here");
     let rule = PricingRule::load_folder(&engine, &build::guest(name), Limits::policy());
     let prepared = rule.expect("the guest loads").prepare(snapshot(), "");
-    Ended { fault: prepared.err(), answers: Vec::new(), emitted_us: Vec::new() }
+    Ended { fault: prepared.err(), ..Ended::default() }
 }
 
 fn texts(case: &toml::Table, key: &str) -> Vec<String> {
@@ -80,6 +90,13 @@ fn texts(case: &toml::Table, key: &str) -> Vec<String> {
 #[track_caller]
 fn check(name: &str, case: &toml::Table, ended: &Ended) {
     let text = |key: &str| case.get(key).and_then(toml::Value::as_str);
+    if let Some(shown) = &ended.refused {
+        assert_eq!(text("outcome"), Some("refused"), "{name}: {shown}");
+        for part in texts(case, "text") {
+            assert!(shown.contains(&part), "{name}: `{part}` is not in: {shown}");
+        }
+        return;
+    }
     match (&ended.fault, text("outcome")) {
         (None, Some("value")) => {}
         (Some(fault), Some("fault")) => {
@@ -87,6 +104,9 @@ fn check(name: &str, case: &toml::Table, ended: &Ended) {
             assert_eq!(Some(fault.kind.name()), text("kind"), "{name}: {shown}");
             assert_eq!(Some(fault.call), text("call"), "{name}: {shown}");
             assert_eq!((fault.plugin.as_str(), fault.version.as_str()), (name, "0.1.0"));
+            if let Some(limit) = text("limit") {
+                assert_eq!(fault.limit.map(|hit| hit.name), Some(limit), "{name}: {shown}");
+            }
             for part in texts(case, "text") {
                 assert!(shown.contains(&part), "{name}: `{part}` is not in: {shown}");
             }
@@ -94,6 +114,11 @@ fn check(name: &str, case: &toml::Table, ended: &Ended) {
         (fault, wanted) => panic!("{name}: {fault:?}, and the case says {wanted:?}"),
     }
     assert_eq!(ended.answers, texts(case, "answers"), "{name}");
+    for part in texts(case, "logged") {
+        let told = ended.log.iter().any(|line| line.contains(&part));
+        assert!(told, "{name}: `{part}` is not in {} lines of its log", ended.log.len());
+    }
+    assert!(ended.log.iter().all(|line| line.len() <= 4096), "{name}: a long line in its log");
     let emitted = case.get("emitted_us").and_then(toml::Value::as_array).cloned();
     let emitted: Vec<_> =
         emitted.unwrap_or_default().iter().filter_map(|us| us.as_integer()).collect();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use plugin::pipeline::host::{
-    ErrorClass, FrameFacts, HostError, Level, Op, PipelineHost, SessionFacts,
+    ErrorClass, FrameFacts, HostError, Level, MetricKind, Op, PipelineHost, SessionFacts,
 };
 use plugin::pipeline::{FrameTiming, PipelineInstance};
 
@@ -142,6 +142,11 @@ impl PipelineHost for Clip {
 
     fn log_enabled(&self, level: Level) -> bool {
         level >= Level::Info
+    }
+
+    fn metric_register(&mut self, _: &str, _: MetricKind, _: &str) -> Result<u32, HostError> {
+        self.next += 1;
+        Ok(self.next)
     }
 
     fn log(&mut self, _: Level, message: &str) {

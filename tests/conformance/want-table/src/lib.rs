@@ -1,0 +1,22 @@
+//! Has more functions in its table than it may.
+
+use framegate_sdk::prelude::*;
+
+struct Guest;
+
+impl Pipeline for Guest {
+    fn describe() -> PluginInfo {
+        info!("has a table")
+    }
+
+    fn start(_params: &str) -> Result<Self, SetupError> {
+        Ok(Self)
+    }
+
+    fn on_frame(&mut self, frame: Frame, timing: &FrameTiming) -> Result<Output, FrameError> {
+        let _ = (frame, timing);
+        Ok(Output::Pass)
+    }
+}
+
+export_pipeline!(Guest);

@@ -12,6 +12,7 @@ mod live;
 mod machine;
 mod op;
 mod pair;
+mod pick;
 mod place;
 mod policy;
 mod sketch;
@@ -54,6 +55,12 @@ pub const BENCHES: &[Bench] = &[
         what: "a no-op pick through host/plugin, over a bare typed call",
         uses_program: false,
         run: policy::run,
+    },
+    Bench {
+        id: "policy.pick",
+        what: "a pick of choose-orchestrator over 10 to 10,000 candidates, over the same natively",
+        uses_program: false,
+        run: pick::run,
     },
     Bench {
         id: "pipeline.op",

@@ -33,7 +33,6 @@ const SHORTLIST: usize = 4;
 
 struct Chooser {
     ranking: Ranking,
-    walked: Vec<u32>,
 }
 
 fn weights(config: &str) -> Result<Weights, SetupError> {
@@ -69,12 +68,18 @@ fn columns() -> Columns {
 }
 
 impl Chooser {
-    /// Walks the order for `job` and leaves at most `most` candidates in `walked`.
-    fn walk(&mut self, job: &Job, seed: u64, most: usize) -> Result<(), Decline> {
-        let ask = Ask { price_limit: job.price_limit, sticky: job.sticky, seed };
-        let any = job.excluded > 0;
-        let excluded = |index| any && job_details::is_excluded(index);
-        self.ranking.walk(&ask, excluded, most, &mut self.walked).map_err(|nobody| match nobody {
+    /// Walks the order for `job`, puts the best into `found` and returns how many.
+    #[inline]
+    fn walk<const MOST: usize>(
+        &self,
+        job: &Job,
+        seed: u64,
+        found: &mut [u32; MOST],
+    ) -> Result<usize, Decline> {
+        let Job { price_limit, sticky, excluded, .. } = *job;
+        let ask = Ask { price_limit, sticky, seed, excluded };
+        let walked = self.ranking.walk(&ask, job_details::is_excluded, found);
+        walked.map_err(|nobody| match nobody {
             Nobody::Left => Decline::NoneLeft,
             Nobody::Affordable(cheapest) => Decline::TooExpensive(cheapest),
             Nobody::Free => Decline::NoCapacity,
@@ -103,18 +108,20 @@ impl SelectionPolicy for Chooser {
     }
 
     fn prepare(config: &str) -> Result<Self, SetupError> {
-        let ranking = Ranking::new(&columns(), weights(config)?);
-        Ok(Self { ranking, walked: Vec::with_capacity(SHORTLIST) })
+        Ok(Self { ranking: Ranking::new(&columns(), weights(config)?) })
     }
 
     fn pick(&mut self, job: &Job, _now: u64, seed: u64) -> Result<Shortlist, Decline> {
-        self.walk(job, seed, SHORTLIST)?;
-        shortlist(&self.walked).ok_or(Decline::NoneLeft)
+        let mut found = [0; SHORTLIST];
+        let count = self.walk(job, seed, &mut found)?;
+        shortlist(&found[..count]).ok_or(Decline::NoneLeft)
     }
 
     fn explain(&mut self, job: &Job, _now: u64, seed: u64) -> Result<Vec<Scored>, Decline> {
-        self.walk(job, seed, LINES_MAX)?;
-        let mut lines: Vec<_> = self.walked.iter().map(|&index| self.scored(index, None)).collect();
+        let mut found = [0; LINES_MAX];
+        let count = self.walk(job, seed, &mut found)?;
+        let mut lines: Vec<_> =
+            found[..count].iter().map(|&index| self.scored(index, None)).collect();
         for index in 0..self.ranking.count() {
             if lines.len() == LINES_MAX {
                 break;

@@ -64,6 +64,8 @@ pub(crate) struct Ask {
     pub(crate) price_limit: u64,
     pub(crate) sticky: Option<u32>,
     pub(crate) seed: u64,
+    /// How many candidates are excluded.
+    pub(crate) excluded: u32,
 }
 
 /// Why a walk found nobody.
@@ -77,6 +79,22 @@ pub(crate) enum Nobody {
     Free,
 }
 
+/// A candidate as a walk meets it.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    price_wei: u64,
+    index: u32,
+}
+
+/// Candidates in a row whose totals count as equal.
+#[derive(Debug, Clone, Copy)]
+struct Band {
+    /// Where it ends in the order; it begins where the one before ends.
+    end: u32,
+    /// The lowest price in it.
+    cheapest_wei: u64,
+}
+
 /// The order of one snapshot.
 #[derive(Debug)]
 pub(crate) struct Ranking {
@@ -84,9 +102,10 @@ pub(crate) struct Ranking {
     full: Vec<bool>,
     scores: Vec<Scores>,
     /// Candidates with room, best band first.
-    order: Vec<u32>,
-    /// Where each band ends in `order`.
-    bands: Vec<u32>,
+    order: Vec<Place>,
+    bands: Vec<Band>,
+    /// All candidates, cheapest first.
+    cheapest: Vec<Place>,
     sticky_ppm: u64,
 }
 
@@ -113,54 +132,101 @@ impl Ranking {
             })
             .collect();
         let full: Vec<bool> = columns.slots_free.iter().map(|&free| free == 0).collect();
-        let band = |index: u32| scores[index as usize].total / weights.band_ppm;
-        let mut order: Vec<u32> =
-            (0..).zip(&full).filter(|(_, full)| !**full).map(|(i, _)| i).collect();
-        order.sort_by_key(|&index| (std::cmp::Reverse(band(index)), index));
-        let ends = (1..=order.len())
-            .filter(|&end| end == order.len() || band(order[end - 1]) != band(order[end]));
-        let bands = ends.map(|end| u32::try_from(end).unwrap_or(u32::MAX)).collect();
+        let band = |place: &Place| scores[place.index as usize].total / weights.band_ppm;
+        let places =
+            (0..).zip(&columns.price_wei).map(|(index, &price_wei)| Place { price_wei, index });
+        let mut cheapest: Vec<Place> = places.collect();
+        let mut order = cheapest.clone();
+        order.retain(|place| !full[place.index as usize]);
+        order.sort_by_key(|place| (std::cmp::Reverse(band(place)), place.index));
+        cheapest.sort_by_key(|place| place.price_wei);
+        let bands = order.chunk_by(|one, next| band(one) == band(next));
+        let bands = bands.scan(0, |end, members| {
+            *end += u32::try_from(members.len()).unwrap_or(u32::MAX);
+            let cheapest_wei = members.iter().map(|place| place.price_wei).min().unwrap_or(0);
+            Some(Band { end: *end, cheapest_wei })
+        });
+        let bands = bands.collect();
         let sticky_ppm = weights.sticky_ppm;
-        Self { price_wei: columns.price_wei.clone(), full, scores, order, bands, sticky_ppm }
+        let price_wei = columns.price_wei.clone();
+        Self { price_wei, full, scores, order, bands, cheapest, sticky_ppm }
     }
 
-    /// Leaves the best candidates for `ask` in `found`, at most `most`.
-    pub(crate) fn walk(
+    /// Puts the best candidates for `ask` into `found`, as many as it holds, and returns how many.
+    pub(crate) fn walk<const MOST: usize>(
         &self,
         ask: &Ask,
-        excluded: impl Fn(u32) -> bool,
-        most: usize,
-        found: &mut Vec<u32>,
-    ) -> Result<(), Nobody> {
-        found.clear();
-        let fits =
-            |index: u32| self.price_wei[index as usize] <= ask.price_limit && !excluded(index);
-        let mut start = 0;
-        for (&end, salt) in self.bands.iter().zip(1_u64..) {
-            let band = &self.order[start..end as usize];
-            start = end as usize;
-            let turn = turn(ask.seed.wrapping_add(salt), band.len());
-            let (late, early) = band.split_at(turn);
-            for &index in early.iter().chain(late) {
-                if fits(index) {
-                    found.push(index);
+        is_excluded: impl Fn(u32) -> bool,
+        found: &mut [u32; MOST],
+    ) -> Result<usize, Nobody> {
+        // Mostly nobody is excluded, and a loop that calls nothing keeps its sums in registers.
+        if ask.excluded == 0 {
+            return self.walk_asking(ask, |_| false, found);
+        }
+        self.walk_asking(ask, is_excluded, found)
+    }
+
+    #[inline]
+    fn walk_asking<const MOST: usize>(
+        &self,
+        ask: &Ask,
+        is_excluded: impl Fn(u32) -> bool,
+        found: &mut [u32; MOST],
+    ) -> Result<usize, Nobody> {
+        let count = self.collect(ask, &is_excluded, found);
+        if count == 0 {
+            return Err(self.nobody(ask.price_limit, is_excluded));
+        }
+        let fits = |&index: &u32| {
+            self.keeps(index, found[0])
+                && self.price_wei(index) <= ask.price_limit
+                && !is_excluded(index)
+        };
+        Ok(match ask.sticky.filter(fits) {
+            Some(sticky) => put_first(found, count, sticky),
+            None => count,
+        })
+    }
+
+    /// Puts those that fit into `found` and returns how many.
+    #[inline]
+    fn collect<const MOST: usize>(
+        &self,
+        ask: &Ask,
+        is_excluded: impl Fn(u32) -> bool,
+        found: &mut [u32; MOST],
+    ) -> usize {
+        // Asking costs more than all the rest: whoever comes after all that are excluded is not.
+        let mut unmet = ask.excluded;
+        let mut count = 0;
+        let mut end = 0;
+        let mut salt = ask.seed;
+        for band in &self.bands {
+            let start = end;
+            end = band.end as usize;
+            salt = salt.wrapping_add(1);
+            if band.cheapest_wei > ask.price_limit {
+                continue;
+            }
+            let mut at = start + turn(salt, end - start);
+            for _ in start..end {
+                let place = self.order[at];
+                at = if at + 1 == end { start } else { at + 1 };
+                if place.price_wei > ask.price_limit {
+                    continue;
                 }
-                if found.len() == most {
-                    break;
+                if unmet > 0 && is_excluded(place.index) {
+                    unmet -= 1;
+                    continue;
+                }
+                found[count] = place.index;
+                count += 1;
+                if count == MOST {
+                    return count;
                 }
             }
-            if found.len() == most {
-                break;
-            }
         }
-        if found.is_empty() {
-            return Err(self.nobody(ask.price_limit, excluded));
-        }
-        if let Some(sticky) = ask.sticky.filter(|&index| self.keeps(index, found[0]) && fits(index))
-        {
-            put_first(found, sticky, most);
-        }
-        Ok(())
+        count
     }
 
     /// Returns whether a client's last candidate is good enough, beside the best, to be kept.
@@ -170,12 +236,14 @@ impl Ranking {
             && scores.total + self.sticky_ppm >= self.scores[best as usize].total
     }
 
-    fn nobody(&self, price_limit: u64, excluded: impl Fn(u32) -> bool) -> Nobody {
-        let left = (0..self.count()).filter(|&index| !excluded(index));
-        let Some(cheapest) = left.map(|index| self.price_wei[index as usize]).min() else {
-            return Nobody::Left;
-        };
-        if cheapest > price_limit { Nobody::Affordable(cheapest) } else { Nobody::Free }
+    #[cold]
+    fn nobody(&self, price_limit: u64, is_excluded: impl Fn(u32) -> bool) -> Nobody {
+        // In this order no more are asked about than are excluded, and one.
+        match self.cheapest.iter().find(|place| !is_excluded(place.index)) {
+            None => Nobody::Left,
+            Some(place) if place.price_wei > price_limit => Nobody::Affordable(place.price_wei),
+            Some(_) => Nobody::Free,
+        }
     }
 
     /// Returns how many candidates there are.
@@ -215,7 +283,17 @@ fn load(columns: &Columns, index: usize) -> u64 {
 }
 
 fn share(part: u64, whole: u64) -> u64 {
-    u64::try_from(u128::from(part) * u128::from(PPM) / u128::from(whole)).unwrap_or(PPM)
+    scaled(part, PPM, whole)
+}
+
+/// Returns `part * scale / whole`, or the greatest number where that is beyond it.
+fn scaled(part: u64, scale: u64, whole: u64) -> u64 {
+    // Division of 128 bits is a loop in wasm, and nearly always 64 hold the product.
+    if let Some(product) = part.checked_mul(scale) {
+        return product / whole;
+    }
+    let wide = u128::from(part) * u128::from(scale) / u128::from(whole);
+    u64::try_from(wide).unwrap_or(u64::MAX)
 }
 
 fn total(scores: &Scores, weights: &Weights) -> u64 {
@@ -228,24 +306,28 @@ fn total(scores: &Scores, weights: &Weights) -> u64 {
     weighted / sum.max(1)
 }
 
-fn put_first(found: &mut Vec<u32>, index: u32, most: usize) {
-    let was = found.iter().position(|&other| other == index);
-    let was = was.unwrap_or_else(|| {
-        found.push(index);
-        found.len() - 1
-    });
-    found[..=was].rotate_right(1);
-    found.truncate(most);
+/// Moves or puts `index` before the `count` that were found, of which the last one may have to go;
+/// returns how many there are then.
+fn put_first(found: &mut [u32], count: usize, index: u32) -> usize {
+    let was = found[..count].iter().position(|&other| other == index).unwrap_or(count);
+    let last = was.min(found.len() - 1);
+    found.copy_within(..last, 1);
+    found[0] = index;
+    count.max(last + 1)
 }
 
 /// Spreads a seed over `0..count` (the finisher of SplitMix64, then a multiplication).
+#[inline]
 fn turn(seed: u64, count: usize) -> usize {
     let mut word = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     word ^= word >> 31;
-    let wide = u128::from(word) * count as u128;
-    usize::try_from(wide >> 64).unwrap_or(0)
+    // The upper 64 of the product's 96 bits, in halves: wasm has no wider multiplication. Nobody
+    // counts more candidates than 32 bits hold.
+    let count = count as u64;
+    let low = (word & 0xFFFF_FFFF) * count;
+    usize::try_from(((word >> 32) * count + (low >> 32)) >> 32).unwrap_or(0)
 }
 
 /// Powers of one half in steps of a 64th: the table behind scores that fall by half for each
@@ -273,103 +355,16 @@ impl Halves {
         known.sort_unstable();
         let middle = known.get(known.len() / 2).copied().unwrap_or(1).max(1);
         let score = |value: u64| {
-            let steps = u128::from(value) * 64 / u128::from(middle);
-            let steps = usize::try_from(steps).unwrap_or(usize::MAX);
+            let steps = scaled(value, 64, middle);
             if value == unknown || steps >= 64 * 20 {
                 return 0;
             }
-            self.fractions[steps % 64] >> (16 + steps / 64)
+            self.fractions[steps as usize % 64] >> (16 + steps / 64)
         };
         values.iter().map(|&value| score(value)).collect()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const WEIGHTS: Weights = Weights {
-        price: 400,
-        latency: 250,
-        load: 150,
-        stake: 50,
-        reliability: 150,
-        band_ppm: 20_000,
-        sticky_ppm: 50_000,
-    };
-
-    fn columns(prices: &[u64]) -> Columns {
-        let count = prices.len();
-        Columns {
-            price_wei: prices.to_vec(),
-            rtt_us: vec![1_000; count],
-            latency_us: vec![u32::MAX; count],
-            slots_free: vec![1; count],
-            in_flight: vec![0; count],
-            queue_depth: vec![0; count],
-            stake_gwei: vec![0; count],
-            success_ppm: vec![500_000; count],
-        }
-    }
-
-    fn walk(ranking: &Ranking, ask: Ask, excluded: &[u32]) -> Result<Vec<u32>, Nobody> {
-        let mut found = Vec::new();
-        ranking.walk(&ask, |index| excluded.contains(&index), 4, &mut found)?;
-        Ok(found)
-    }
-
-    const ANY: Ask = Ask { price_limit: u64::MAX, sticky: None, seed: 1 };
-
-    #[test]
-    fn a_score_halves_with_each_middle_value() {
-        let scores = Halves::new().scores(&[0, 50, 100, 200, 400, u64::MAX], u64::MAX);
-        let exact = [1_000_000, 707_106, 500_000, 250_000, 62_500];
-        for (score, exact) in scores.iter().zip(exact) {
-            assert!(score.abs_diff(exact) <= 2, "{scores:?}");
-        }
-        assert_eq!(scores[5], 0);
-    }
-
-    #[test]
-    fn the_cheaper_comes_first_and_the_unpriced_last() {
-        let ranking = Ranking::new(&columns(&[30, 10, u64::MAX, 20]), WEIGHTS);
-        assert_eq!(walk(&ranking, ANY, &[]).unwrap(), [1, 3, 0, 2]);
-    }
-
-    #[test]
-    fn what_is_full_excluded_or_too_dear_is_left_out_with_the_right_reason() {
-        let mut columns = columns(&[10, 20, 30]);
-        columns.slots_free[0] = 0;
-        let ranking = Ranking::new(&columns, WEIGHTS);
-        let limit = |price_limit| Ask { price_limit, ..ANY };
-        assert_eq!(walk(&ranking, limit(25), &[]).unwrap(), [1]);
-        assert_eq!(walk(&ranking, limit(25), &[1]), Err(Nobody::Free));
-        assert_eq!(walk(&ranking, limit(5), &[]), Err(Nobody::Affordable(10)));
-        assert_eq!(walk(&ranking, limit(25), &[0, 1, 2]), Err(Nobody::Left));
-    }
-
-    #[test]
-    fn equals_share_the_load_and_equal_seeds_agree() {
-        let ranking = Ranking::new(&columns(&[10; 8]), WEIGHTS);
-        let mut firsts = [0_u32; 8];
-        for seed in 0..8_000 {
-            let found = walk(&ranking, Ask { seed, ..ANY }, &[]).unwrap();
-            assert_eq!(found, walk(&ranking, Ask { seed, ..ANY }, &[]).unwrap());
-            firsts[found[0] as usize] += 1;
-        }
-        assert!(firsts.iter().all(|&count| (850..1_150).contains(&count)), "{firsts:?}");
-    }
-
-    #[test]
-    fn a_client_keeps_its_orchestrator_unless_it_has_become_much_worse() {
-        let ranking = Ranking::new(&columns(&[10, 10, 90]), WEIGHTS);
-        for sticky in [0, 1] {
-            let ask = Ask { sticky: Some(sticky), ..ANY };
-            assert_eq!(walk(&ranking, ask, &[]).unwrap()[0], sticky);
-        }
-        let ask = Ask { sticky: Some(2), ..ANY };
-        assert_ne!(walk(&ranking, ask, &[]).unwrap()[0], 2);
-        let ask = Ask { sticky: Some(99), ..ANY };
-        assert_eq!(walk(&ranking, ask, &[]).unwrap().len(), 3);
-    }
-}
+#[path = "rank/tests.rs"]
+mod tests;

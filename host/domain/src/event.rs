@@ -94,6 +94,15 @@ pub enum Event {
         /// For people.
         detail: String,
     },
+    /// A plugin updated a metric of its own.
+    PluginMeasured {
+        /// The metric's name, `plugin_` and the plugin's id in front.
+        name: String,
+        /// What it means.
+        help: String,
+        /// What to do with it.
+        change: Change,
+    },
     /// The native rule answered in place of a plugin.
     FellBack {
         /// Name of the plugin slot, such as `selection/default`.
@@ -139,6 +148,17 @@ pub enum Event {
         /// Segments that the reader lost.
         segments: u64,
     },
+}
+
+/// What a plugin did to a metric of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// Added to a counter.
+    Add(f64),
+    /// Set a gauge.
+    Set(f64),
+    /// Observed values of a histogram.
+    Observe(Vec<f64>),
 }
 
 /// Takes events. Implemented by telemetry, and by tests that look at them.

@@ -209,6 +209,7 @@ fn spec(
         encode: config.encode.clone(),
         decode_threads: config.decode_threads,
         limits: pipeline.limits.named(),
+        grants: pipeline.granted(),
         surface_bytes_max: config.limits.surface_bytes_max,
     }
 }

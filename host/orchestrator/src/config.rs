@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use worker::message::EncodeSpec;
+use worker::message::{EncodeSpec, GrantSpec};
 use worker::parent::WorkerConfig;
 
 use crate::price::Pricer;
@@ -30,6 +30,16 @@ pub struct PipelineConfig {
     pub price_wei: u64,
     /// Limits of the plugin, before it asks for less.
     pub limits: plugin::Limits,
+    /// What the operator allows the plugin; its manifest has to ask for it too.
+    pub grants: plugin::Grants,
+}
+
+impl PipelineConfig {
+    /// Returns the grants as a worker is told them. Secrets are none of its business.
+    pub fn granted(&self) -> GrantSpec {
+        let plugin::Grants { kv_bytes, data, pixels, audio, .. } = self.grants;
+        GrantSpec { kv_bytes, data, pixels, audio }
+    }
 }
 
 /// Who may use the service port.

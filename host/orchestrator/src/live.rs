@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use domain::capability::Capability;
-use domain::event::{Event, Sink};
+use domain::event::{Change, Event, Sink};
 use domain::id::{LeaseId, SessionId};
 use domain::lease::LeaseTable;
 use domain::price::{Lot, Price, live_units};
@@ -21,6 +21,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{debug, info, warn};
 use wire::trickle::{Ask, ChannelReader, ChannelWriter};
 use worker::SessionReport;
+use worker::message::{MetricChange, MetricForm};
 use worker::parent::{Input, Output, Outputs};
 
 use crate::channels::Channels;
@@ -188,6 +189,7 @@ impl Live {
                         signs.output_bytes.fetch_add(len, Ordering::Relaxed);
                     }
                 }
+                Output::Metrics(changes) => self.measured(changes),
                 Output::Event(json) => drop(events.send(Bytes::from(json)).await),
                 Output::Log { level, text } => log(&level, &text),
                 Output::Ended(report) => return Finish::Report(report),
@@ -276,6 +278,18 @@ impl Live {
         self.channels.close();
         self.leases.lock().unwrap_or_else(PoisonError::into_inner).release(self.lease);
         self.announce(reason, &report, opened_at);
+    }
+
+    fn measured(&self, changes: Vec<MetricChange>) {
+        for MetricChange { name, form, help, values } in changes {
+            let only = values.first().copied().unwrap_or_default();
+            let change = match form {
+                MetricForm::Counter => Change::Add(only),
+                MetricForm::Gauge => Change::Set(only),
+                MetricForm::Histogram => Change::Observe(values),
+            };
+            self.sink.emit(Event::PluginMeasured { name, help, change });
+        }
     }
 
     fn bill(&self, report: &SessionReport, lasted: Duration) -> Bill {

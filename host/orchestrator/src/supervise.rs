@@ -151,7 +151,8 @@ impl Supervisor {
     async fn describe(&self, worker: &Worker) -> BTreeMap<String, PluginSummary> {
         let mut loaded = BTreeMap::new();
         for pipeline in &self.pipelines {
-            match worker.describe(pipeline.folder.clone(), pipeline.limits.named()).await {
+            let (folder, limits) = (pipeline.folder.clone(), pipeline.limits.named());
+            match worker.describe(folder, limits, pipeline.granted()).await {
                 Ok(summary) => {
                     info!(
                         pipeline = pipeline.id,

@@ -1,11 +1,15 @@
 //! Bindings of the three worlds, generated from `wit/`. Types that worlds share are generated once.
 //! Nothing of this leaves the crate. What policies import may trap: their host functions use fuel.
+//!
+//! Every call, either way, is a span of level `trace` with the names of interface and function.
+//! Nobody listens to it in production; it is how the conformance run knows what was really called.
 
 pub(crate) mod selection {
     wasmtime::component::bindgen!({
         path: "../../wit",
         world: "framegate:plugin/selection-policy",
-        imports: { default: trappable },
+        imports: { default: trappable | tracing },
+        exports: { default: tracing },
     });
 }
 
@@ -13,7 +17,8 @@ pub(crate) mod pricing {
     wasmtime::component::bindgen!({
         path: "../../wit",
         world: "framegate:plugin/pricing-rule",
-        imports: { default: trappable },
+        imports: { default: trappable | tracing },
+        exports: { default: tracing },
         with: {
             "framegate:common/types@0.1.0": super::selection::framegate::common::types,
             "framegate:policy/scope@0.1.0": super::selection::framegate::policy::scope,
@@ -25,7 +30,10 @@ pub(crate) mod pricing {
 pub(crate) mod pipeline {
     wasmtime::component::bindgen!({
         path: "../../wit",
-        world: "framegate:plugin/pipeline",
+        // Grants and optional exports are linked one by one: see `pipeline::link`.
+        world: "framegate:plugin/pipeline-full",
+        imports: { default: tracing },
+        exports: { default: tracing },
         with: {
             "framegate:common/types@0.1.0": super::selection::framegate::common::types,
         },

@@ -64,6 +64,15 @@ impl<'a> Keys<'a> {
         self.table?.get(key)
     }
 
+    /// Returns the flag at `key`; without one, false.
+    pub(crate) fn flag(&mut self, key: &str) -> bool {
+        let Some(value) = self.table.and_then(|table| table.get(key)) else { return false };
+        if value.as_bool().is_none() {
+            self.wrong(key, &expected("true or false", value));
+        }
+        value.as_bool().unwrap_or_default()
+    }
+
     /// Returns the list of texts at `key`.
     pub(crate) fn texts(&mut self, key: &str) -> Vec<String> {
         let Some(value) = self.table.and_then(|table| table.get(key)) else { return Vec::new() };
@@ -87,5 +96,5 @@ pub(crate) fn wrong(problems: &mut Vec<Problem>, key: &str, message: &str) {
 }
 
 fn expected(what: &str, value: &Value) -> String {
-    format!("a {} where {what} is expected", value.type_str())
+    format!("{} where {what} is expected", value.type_str())
 }

@@ -10,10 +10,11 @@ use wasmtime::component::Component;
 
 use crate::digest::Digest;
 use crate::fault::{Fault, FaultKind, INSTANTIATE, Identity};
+use crate::fit::misfits;
+use crate::grants::Grants;
 use crate::info::PluginInfo;
 use crate::limits::{Amount, LimitHit};
 use crate::manifest::{Manifest, ManifestError, World};
-use crate::wasi;
 
 /// Largest component that is read: an interpreter with its library has about 40 MiB.
 pub const COMPONENT_BYTES_MAX: u64 = 64 << 20;
@@ -152,12 +153,13 @@ pub fn read_folder(folder: &Path) -> Result<(Manifest, Vec<u8>), LoadError> {
     Ok((manifest, bytes))
 }
 
-/// Compiles `bytes` and checks that they fit `world`.
+/// Compiles `bytes` and checks that they fit `world` with what is granted.
 pub(crate) fn compile(
     engine: &Engine,
     manifest: &Manifest,
     bytes: &[u8],
     world: World,
+    allowed: &Grants,
 ) -> Result<(Component, Identity), LoadError> {
     let plugin = || manifest.id.clone();
     if manifest.world != world {
@@ -169,7 +171,7 @@ pub(crate) fn compile(
     // `from_binary` takes no text form: what a stranger sends is a component or nothing.
     let component = Component::from_binary(engine, bytes)
         .map_err(|error| LoadError::Compile { plugin: plugin(), reason: format!("{error:#}") })?;
-    let problems = misfits(engine, &component, world);
+    let problems = misfits(engine, &component, world, &manifest.grants, allowed);
     if !problems.is_empty() {
         return Err(LoadError::DoesNotFit { plugin: plugin(), world, problems });
     }
@@ -198,64 +200,4 @@ pub(crate) fn check_name(who: &Identity, info: &PluginInfo) -> Result<(), LoadEr
         name: info.name.clone(),
         own_version: info.version.clone(),
     })
-}
-
-fn misfits(engine: &Engine, component: &Component, world: World) -> Vec<String> {
-    let kind = component.component_type();
-    let imports = kind.imports(engine).map(|(name, _)| name);
-    let mut problems: Vec<String> = imports
-        .filter(|name| !is_given(name, world))
-        .map(|name| format!("it imports `{name}`, which the world does not have"))
-        .collect();
-    let exports: Vec<&str> = kind.exports(engine).map(|(name, _)| name).collect();
-    if !exports.iter().any(|name| same(name, world.export())) {
-        let other = World::ALL
-            .into_iter()
-            .find(|other| exports.iter().any(|name| same(name, other.export())));
-        let hint = other.map(|other| format!(" (it is a `{other}`)")).unwrap_or_default();
-        problems.push(format!("it does not export `{}`{hint}", world.export()));
-    }
-    problems
-}
-
-/// Interfaces of ours that a world gives, without version.
-const fn given(world: World) -> &'static [&'static str] {
-    match world {
-        World::SelectionPolicy => &[
-            "framegate:common/types",
-            "framegate:policy/scope",
-            "framegate:policy/candidates",
-            "framegate:policy/job-details",
-        ],
-        World::PricingRule => &[
-            "framegate:common/types",
-            "framegate:policy/scope",
-            "framegate:policy/job-details",
-            "framegate:policy/conditions",
-            "framegate:policy/meter",
-        ],
-        World::Pipeline => &[
-            "framegate:common/types",
-            "framegate:host/log",
-            "framegate:host/metrics",
-            "framegate:media/session",
-            "framegate:media/frames",
-            "framegate:media/ops",
-            "framegate:media/graphs",
-            "framegate:media/catalogue",
-            "framegate:media/readings",
-        ],
-    }
-}
-
-fn is_given(import: &str, world: World) -> bool {
-    let (name, version) = import.split_once('@').unwrap_or((import, ""));
-    let ours = given(world).contains(&name) && version.starts_with("0.1.");
-    ours || (wasi::INTERFACES.contains(&name) && version.starts_with("0.2."))
-}
-
-/// Compares two interface names up to the patch number.
-fn same(name: &str, wanted: &str) -> bool {
-    let level = |name: &str| name.rsplit_once('.').map(|(level, _)| level.to_owned());
-    level(name) == level(wanted)
 }

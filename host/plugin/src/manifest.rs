@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::grants::{Grant, Grants};
 use crate::keys::{Keys, wrong};
-use crate::limits::Limit;
+use crate::level::LEVELS;
+use crate::limits::{Limit, Unit};
 
-/// API level of the contract in `wit/`.
-pub const API: &str = "0.1";
 /// File name of a manifest.
 pub const FILE_NAME: &str = "plugin.toml";
 /// Longest manifest that is read; a real one has under 1 KiB.
@@ -72,8 +72,8 @@ pub struct Manifest {
     pub world: World,
     /// Limits that it asks for.
     pub limits: AskedLimits,
-    /// Names of the grants that it asks for.
-    pub grants: Vec<String>,
+    /// Grants that it asks for.
+    pub grants: Grants,
     /// Layouts of saved state that it reads.
     pub state_layouts: Vec<String>,
     /// The component.
@@ -177,11 +177,7 @@ impl Manifest {
         }
         let said = plugin_table(&file, folder, &mut problems);
         let limits = limits_table(&file, &mut problems);
-        let mut keys = Keys::open(&file, "grants", &["names"], &mut problems);
-        let grants = keys.texts("names");
-        for name in &grants {
-            keys.wrong("names", &format!("`{name}` is not a grant of this host"));
-        }
+        let grants = grants_table(&file, &mut problems);
         let state_layouts =
             Keys::open(&file, "state", &["layouts"], &mut problems).texts("layouts");
         match said {
@@ -212,8 +208,8 @@ fn plugin_table(file: &toml::Table, folder: &Path, problems: &mut Vec<Problem>) 
         let names = World::ALL.map(|world| format!("`{world}`")).join(", ");
         keys.wrong("world", &format!("`{named}` is none of {names}"));
     }
-    if let Some(api) = keys.needed_text("api").filter(|api| *api != API) {
-        keys.wrong("api", &format!("`{api}` is not supported: this host speaks `{API}`"));
+    if let Some(api) = keys.needed_text("api").filter(|api| !LEVELS.speak(api)) {
+        keys.wrong("api", &format!("`{api}` is not supported: this host speaks {LEVELS}"));
     }
     let component = keys.needed_text("component");
     let outside = |name: &&str| name.contains(['/', '\\']) || !name.ends_with(".wasm");
@@ -235,6 +231,27 @@ fn limits_table(file: &toml::Table, problems: &mut Vec<Problem>) -> AskedLimits 
         }
     }
     asked
+}
+
+fn grants_table(file: &toml::Table, problems: &mut Vec<Problem>) -> Grants {
+    let known = ["kv", "data", "pixels", "audio", "secrets"];
+    let mut keys = Keys::open(file, "grants", &known, problems);
+    let kv_bytes = match keys.value("kv").map(|value| Unit::Bytes.read(value)) {
+        Some(Ok(bytes)) => bytes,
+        Some(Err(message)) => {
+            keys.wrong("kv", &message);
+            0
+        }
+        None => 0,
+    };
+    let mut flag = |grant: Grant| keys.flag(grant.name());
+    let (data, pixels, audio) = (flag(Grant::Data), flag(Grant::Pixels), flag(Grant::Audio));
+    let secrets = keys.texts("secrets");
+    for name in secrets.iter().filter(|name| !is_id(name)) {
+        keys.wrong("secrets", &format!("`{name}` is not lower-case words joined by hyphens"));
+    }
+    let secrets = secrets.into_iter().collect();
+    Grants { kv_bytes, data, pixels, audio, secrets }
 }
 
 /// Finds plugin `id`: the first of `folders` with an `id/plugin.toml`.
@@ -296,17 +313,21 @@ mod tests {
     #[test]
     fn a_good_manifest_says_what_it_asks_for() {
         let text = "[plugin]\nid='price-job'\nversion='0.1.0'\nworld='pricing-rule'\napi='0.1'\n\
-                    component='price-job.wasm'\n[limits]\nmemory='16MiB'\nframe_budget='500us'\n";
+                    component='price-job.wasm'\n[limits]\nmemory='16MiB'\nframe_budget='500us'\n\
+                    [grants]\nkv='1MiB'\ndata=true\nsecrets=['api-key']\n";
         let manifest = Manifest::parse(text, Path::new("/p")).unwrap();
         assert_eq!(manifest.component, Path::new("/p/price-job.wasm"));
         assert_eq!(manifest.limits.get(&Limit::Memory), Some(&(16 << 20)));
         assert_eq!(manifest.limits.get(&Limit::FrameBudget), Some(&500));
+        assert_eq!((manifest.grants.kv_bytes, manifest.grants.data), (1 << 20, true));
+        assert!(!manifest.grants.pixels && manifest.grants.secrets.contains("api-key"));
     }
 
     #[test]
     fn everything_wrong_is_reported_at_once_with_its_key() {
         let text = "[plugin]\nid='../up'\nversion='1'\nworld='filter'\napi='9.0'\n\
-                    component='/etc/x.wasm'\n[limits]\nmemory='16 MB'\n[grants]\nnames=['root']\n";
+                    component='/etc/x.wasm'\n[limits]\nmemory='16 MB'\n[grants]\nroot=true\nkv='all'\n\
+                    pixels=1\n";
         assert_eq!(
             problems(text),
             [
@@ -316,7 +337,9 @@ mod tests {
                 "`plugin.api`: `9.0` is not supported: this host speaks `0.1`",
                 "`plugin.component`: `/etc/x.wasm` is not the name of a .wasm file",
                 "`limits.memory`: `16 MB` is not a size such as `16MiB`",
-                "`grants.names`: `root` is not a grant of this host",
+                "`grants.root`: unknown key, known are `kv`, `data`, `pixels`, `audio`, `secrets`",
+                "`grants.kv`: `all` is not a size such as `1MiB`",
+                "`grants.pixels`: integer where true or false is expected",
             ]
         );
     }

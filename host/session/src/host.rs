@@ -10,15 +10,19 @@ use device::{Lut, Op as DeviceOp, Stream, Surface};
 use domain::Class;
 use domain::planes::PixelFormat;
 use plugin::pipeline::host::{
-    ErrorClass, FrameFacts, HostError, Level, Op, PipelineHost, SessionFacts,
+    ErrorClass, FrameFacts, HostError, Level, MetricKind, Op, PipelineHost, SessionFacts,
 };
 use worker::child::Outgoing;
-use worker::message::FromWorker;
+use worker::message::{FromWorker, MetricChange};
 
 use crate::frames::Frames;
+use crate::meters::Meters;
+use crate::pixels::Copies;
 
 /// Colour tables that a session may hold: one for each look that a plugin switches between.
 const LUTS_MAX: usize = 64;
+/// Types of events that are the host's: a plugin that sent one would speak in its name.
+const OUR_EVENTS: [&str; 3] = ["ended", "params-refused", "messages-lost"];
 
 /// A picture that the plugin sends out besides its answers.
 #[derive(Debug)]
@@ -49,6 +53,9 @@ pub(crate) struct Host {
     pub(crate) choices: Choices,
     luts: BTreeMap<u32, Lut>,
     next_lut: u32,
+    pub(crate) copies: Copies,
+    meters: Meters,
+    plugin: String,
     session: u64,
     outgoing: Outgoing,
 }
@@ -58,8 +65,8 @@ impl Host {
     pub(crate) fn new(
         facts: SessionFacts,
         stream: Arc<Stream>,
-        session: u64,
-        outgoing: Outgoing,
+        plugin: &str,
+        (session, outgoing): (u64, Outgoing),
     ) -> Self {
         Self {
             frames: Frames::new(),
@@ -70,6 +77,9 @@ impl Host {
             choices: Choices::default(),
             luts: BTreeMap::new(),
             next_lut: 1,
+            copies: Copies::default(),
+            meters: Meters::new(),
+            plugin: plugin.to_owned(),
             session,
             outgoing,
         }
@@ -86,6 +96,13 @@ impl Host {
             [] => return Err(HostError::new(ErrorClass::Internal, "an op without a picture")),
         };
         self.frames.insert(result.map_err(device_error)?, pts_us)
+    }
+
+    fn tell(&self, changes: Vec<MetricChange>) {
+        if !changes.is_empty() {
+            // With the parent gone nobody counts any more.
+            let _ = self.outgoing.send(FromWorker::Metrics(self.session, changes));
+        }
     }
 
     fn lut(&self, lut: u32) -> Result<Lut, HostError> {
@@ -213,7 +230,72 @@ impl PipelineHost for Host {
         let _ = self.outgoing.send(line);
     }
 
+    fn metric_register(
+        &mut self,
+        name: &str,
+        kind: MetricKind,
+        help: &str,
+    ) -> Result<u32, HostError> {
+        Ok(self.meters.register(&self.plugin, name, kind, help))
+    }
+
+    fn metric_update(&mut self, metric: u32, value: f64) {
+        self.meters.update(metric, value);
+    }
+
+    fn send_event(&mut self, json: &str) -> Result<(), HostError> {
+        let invalid = |text: String| HostError::new(ErrorClass::Invalid, text);
+        let document: serde_json::Value =
+            serde_json::from_str(json).map_err(|error| invalid(format!("not JSON: {error}")))?;
+        let named = document.get("type").and_then(serde_json::Value::as_str);
+        if let Some(name) = named.filter(|name| OUR_EVENTS.contains(name)) {
+            return Err(invalid(format!("`{name}` is an event of the host")));
+        }
+        // With the parent gone the main loop ends the process.
+        let _ = self.outgoing.send(FromWorker::Event(self.session, json.to_owned()));
+        Ok(())
+    }
+
+    fn pixels_read(
+        &mut self,
+        source: u32,
+        plane: u32,
+        first_row: u32,
+        rows: u32,
+    ) -> Result<Option<Vec<u8>>, HostError> {
+        self.copies.sweep(&self.frames);
+        let surface = &self.frames.find(source)?.surface;
+        let rows = (first_row as usize, rows as usize);
+        let read = self.copies.read((source, surface), plane as usize, rows, &self.stream);
+        read.map_err(device_error)
+    }
+
+    fn pixels_create(
+        &mut self,
+        width: u32,
+        height: u32,
+        name: &str,
+        bytes: &[u8],
+    ) -> Result<u32, HostError> {
+        let format = PixelFormat::from_name(name).ok_or_else(|| {
+            HostError::new(ErrorClass::NotFound, format!("`{name}` is not a format"))
+        })?;
+        let picture = self.stream.picture(format, width, height, bytes);
+        let picture = picture.and_then(|picture| self.stream.upload(&picture));
+        self.frames.insert(picture.map_err(device_error)?, 0)
+    }
+
     /// Numbers end, pictures a moment later: the session first takes what the callback answered
     /// and then sweeps.
-    fn end_callback(&mut self) {}
+    fn end_callback(&mut self) {
+        let changes = self.meters.due();
+        self.tell(changes);
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let changes = self.meters.take();
+        self.tell(changes);
+    }
 }

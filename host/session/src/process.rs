@@ -263,9 +263,10 @@ impl Stage<'_> {
             frame_rate_milli: rate.map_or(0, milli),
             deterministic: self.spec.deterministic,
         };
-        let outgoing = self.shared.outgoing.clone();
+        let parent = (self.ends.id, self.shared.outgoing.clone());
         let limits = self.pipeline.limits();
-        let host = Host::new(facts, Arc::clone(&self.stream), self.ends.id, outgoing);
+        let stream = Arc::clone(&self.stream);
+        let host = Host::new(facts, stream, self.pipeline.id(), parent);
         let budget = limits.time(Limit::FrameBudget);
         let mut instance = self.pipeline.instantiate(Box::new(host), budget).map_err(fault)?;
         let plugin = self.pipeline.id().to_owned();
@@ -342,6 +343,14 @@ impl Stage<'_> {
             let plugin = self.pipeline.id().to_owned();
             SessionError::Picture { plugin, what: format!("too many frames: {error}") }
         })?;
+        if self.pipeline.granted().pixels {
+            host.copies.sweep(&host.frames);
+            let brought = host.copies.bring(frame, &surface, &self.stream);
+            brought.map_err(|source| SessionError::Device {
+                device: self.shared.device.name().to_owned(),
+                source,
+            })?;
+        }
         // No frame is ever left out, so nothing is gained by telling the plugin to hurry.
         let timing = FrameTiming { sequence, pts_us, backlog: 0, slack_us: budget_us };
         let answer = instance.on_frame(frame, &timing).map_err(fault)?;

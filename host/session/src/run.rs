@@ -38,7 +38,7 @@ pub(crate) fn run(spec: &SessionSpec, ends: &Ends, shared: &Shared) {
 }
 
 fn stages(spec: &SessionSpec, ends: &Ends, shared: &Shared) -> Outcome {
-    let pipeline = match shared.pipeline(&spec.plugin, &spec.limits) {
+    let pipeline = match shared.pipeline(&spec.plugin, &spec.limits, &spec.grants) {
         Ok(pipeline) => pipeline,
         Err(error) => return Outcome::failed(error),
     };

@@ -3,16 +3,17 @@
 //! It reads the parent's messages and passes them on; sessions run on threads of their own. End of
 //! file on the socket ends the process and with it everything in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use device::{Device, DeviceConfig};
-use plugin::Limits;
+use plugin::kv::Stores;
 use plugin::pipeline::{Pipeline, PipelineEngine};
+use plugin::{Allowed, Grants, Limits};
 use worker::child::{ChildError, Credit, Incoming, Outgoing};
-use worker::message::{FromWorker, Hello, PluginSummary, SessionSpec, ToWorker};
+use worker::message::{FromWorker, GrantSpec, Hello, PluginSummary, SessionSpec, ToWorker};
 
 use crate::SessionError;
 use crate::control::Mailbox;
@@ -27,6 +28,8 @@ pub struct ServeOptions {
     pub device: String,
     /// How the device is opened.
     pub config: DeviceConfig,
+    /// Folder of plugins' stores; `None`: there are none.
+    pub stores: Option<PathBuf>,
 }
 
 /// Why a worker process could not go on.
@@ -67,16 +70,18 @@ pub(crate) struct Shared {
     /// The way to the parent.
     pub(crate) outgoing: Outgoing,
     engine: PipelineEngine,
+    stores: Option<Stores>,
     loaded: Mutex<BTreeMap<PathBuf, Arc<Pipeline>>>,
 }
 
 impl Shared {
-    /// Returns the pipeline in `folder`, loading it under `limits` unless it is loaded: they are the
-    /// same for as long as the parent lives. Compiles for up to seconds.
+    /// Returns the pipeline in `folder`, loading it under `limits` with `grants` unless it is loaded:
+    /// they are the same for as long as the parent lives. Compiles for up to seconds.
     pub(crate) fn pipeline(
         &self,
         folder: &Path,
         limits: &BTreeMap<String, u64>,
+        grants: &GrantSpec,
     ) -> Result<Arc<Pipeline>, SessionError> {
         // Held while loading, so that two sessions do not compile the same component twice.
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,7 +89,13 @@ impl Shared {
             return Ok(Arc::clone(pipeline));
         }
         let limits = Limits::pipeline_from(limits).map_err(SessionError::Limits)?;
-        let loaded_now = self.engine.load_within(folder, limits);
+        let GrantSpec { kv_bytes, data, pixels, audio } = *grants;
+        let secrets = BTreeSet::new();
+        let allowed = Allowed {
+            grants: Grants { kv_bytes, data, pixels, audio, secrets },
+            stores: self.stores.clone(),
+        };
+        let loaded_now = self.engine.load_with(folder, limits, &allowed);
         let pipeline = loaded_now.map_err(|source| SessionError::Load {
             folder: folder.display().to_string(),
             source,
@@ -98,8 +109,9 @@ impl Shared {
         &self,
         folder: &Path,
         limits: &BTreeMap<String, u64>,
+        grants: &GrantSpec,
     ) -> Result<PluginSummary, SessionError> {
-        let pipeline = self.pipeline(folder, limits)?;
+        let pipeline = self.pipeline(folder, limits, grants)?;
         let info = pipeline.describe().map_err(|fault| SessionError::Fault(Box::new(fault)))?;
         Ok(PluginSummary {
             id: info.name,
@@ -140,7 +152,8 @@ pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
         memory_total,
     };
     let loaded = Mutex::default();
-    let shared = Arc::new(Shared { device, outgoing: outgoing.clone(), engine, loaded });
+    let stores = options.stores.as_deref().map(Stores::new);
+    let shared = Arc::new(Shared { device, outgoing: outgoing.clone(), engine, stores, loaded });
     outgoing.send(FromWorker::Hello(hello)).map_err(ChildError::Socket)?;
     receive(&mut incoming, &shared)
 }
@@ -149,8 +162,8 @@ fn receive(incoming: &mut Incoming, shared: &Arc<Shared>) -> Result<(), ServeErr
     let mut sessions: BTreeMap<u64, Session> = BTreeMap::new();
     while let Some(message) = incoming.receive()? {
         match message {
-            ToWorker::Describe { ticket, plugin, limits } => {
-                describe(ticket, plugin, limits, shared)?;
+            ToWorker::Describe { ticket, plugin, limits, grants } => {
+                describe(ticket, plugin, (limits, grants), shared)?;
             }
             ToWorker::Open(id, spec) => {
                 // What has ended is forgotten here: ids are never used again.
@@ -186,12 +199,12 @@ fn with(sessions: &BTreeMap<u64, Session>, id: u64, act: impl FnOnce(&Session)) 
 fn describe(
     ticket: u64,
     folder: PathBuf,
-    limits: BTreeMap<String, u64>,
+    (limits, grants): (BTreeMap<String, u64>, GrantSpec),
     shared: &Arc<Shared>,
 ) -> Result<(), ServeError> {
     let shared = Arc::clone(shared);
     spawn(format!("describe-{ticket}"), move || {
-        let answer = shared.describe(&folder, &limits).map_err(|error| error.failure());
+        let answer = shared.describe(&folder, &limits, &grants).map_err(|error| error.failure());
         // With the parent gone the main loop ends the process.
         let _ = shared.outgoing.send(FromWorker::Described(ticket, answer));
     })

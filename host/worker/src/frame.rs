@@ -57,7 +57,9 @@ fn parse<T: DeserializeOwned>(kind: u8, body: &[u8]) -> Result<T, FrameError> {
 impl Message for ToWorker {
     fn encode(self) -> (u8, u64, Bytes) {
         match self {
-            Self::Describe { ticket, plugin, limits } => (1, ticket, json(&(plugin, limits))),
+            Self::Describe { ticket, plugin, limits, grants } => {
+                (1, ticket, json(&(plugin, limits, grants)))
+            }
             Self::Open(session, spec) => (2, session, json(&spec)),
             Self::Input(session, bytes) => (3, session, bytes),
             Self::EndInput(session) => (4, session, Bytes::new()),
@@ -71,8 +73,8 @@ impl Message for ToWorker {
     fn decode(kind: u8, session: u64, body: Bytes) -> Result<Self, FrameError> {
         Ok(match kind {
             1 => {
-                let (plugin, limits) = parse(kind, &body)?;
-                Self::Describe { ticket: session, plugin, limits }
+                let (plugin, limits, grants) = parse(kind, &body)?;
+                Self::Describe { ticket: session, plugin, limits, grants }
             }
             2 => Self::Open(session, parse(kind, &body)?),
             3 => Self::Input(session, body),
@@ -98,6 +100,7 @@ impl Message for FromWorker {
             Self::Event(session, text) => (7, session, json(&text)),
             Self::Log(session, level, text) => (8, session, json(&(level, text))),
             Self::Ended(session, report) => (9, session, json(&report)),
+            Self::Metrics(session, changes) => (10, session, json(&changes)),
         }
     }
 
@@ -115,6 +118,7 @@ impl Message for FromWorker {
                 Self::Log(session, level, text)
             }
             9 => Self::Ended(session, parse(kind, &body)?),
+            10 => Self::Metrics(session, parse(kind, &body)?),
             _ => return Err(FrameError::Kind(kind)),
         })
     }

@@ -36,6 +36,19 @@ pub struct PluginSummary {
     pub config_schema: Option<String>,
 }
 
+/// What the operator allows a plugin beyond its world. Its manifest has to ask for it too.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantSpec {
+    /// Bytes of its store; 0: no store.
+    pub kv_bytes: u64,
+    /// Whether it may send data to the client.
+    pub data: bool,
+    /// Whether it may read and make pixels.
+    pub pixels: bool,
+    /// Whether it may read and make sound.
+    pub audio: bool,
+}
+
 /// Everything a worker needs to serve one session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SessionSpec {
@@ -55,6 +68,8 @@ pub struct SessionSpec {
     pub decode_threads: u32,
     /// Limits of the plugin by name.
     pub limits: BTreeMap<String, u64>,
+    /// What the operator allows the plugin.
+    pub grants: GrantSpec,
     /// Bytes of picture memory that the session may hold.
     pub surface_bytes_max: u64,
 }
@@ -129,6 +144,29 @@ pub struct FaultFacts {
     pub call: String,
 }
 
+/// What a plugin's metric is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the three kinds that Prometheus can hold")]
+pub enum MetricForm {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// What has changed of one metric of a plugin.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MetricChange {
+    /// Its name, `plugin_` and the plugin's id in front.
+    pub name: String,
+    /// What it is.
+    pub form: MetricForm,
+    /// What it means.
+    pub help: String,
+    /// What to add to a counter, the value of a gauge, the observations of a histogram; finite.
+    pub values: Vec<f64>,
+}
+
 /// From the parent to the worker.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ToWorker {
@@ -140,6 +178,8 @@ pub enum ToWorker {
         plugin: PathBuf,
         /// Limits of the plugin by name.
         limits: BTreeMap<String, u64>,
+        /// What the operator allows the plugin.
+        grants: GrantSpec,
     },
     /// Open a session.
     Open(u64, Box<SessionSpec>),
@@ -176,6 +216,8 @@ pub enum FromWorker {
     Event(u64, String),
     /// A line for the log, as `(session, level, text)`; levels are those of `tracing`.
     Log(u64, String, String),
+    /// What has changed of the plugin's own metrics.
+    Metrics(u64, Vec<MetricChange>),
     /// The last message about a session.
     Ended(u64, Box<SessionReport>),
 }

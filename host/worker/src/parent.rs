@@ -18,7 +18,8 @@ use tokio::time::timeout;
 
 use crate::frame::{self, FrameError, Message};
 use crate::message::{
-    Failure, FromWorker, Hello, PluginSummary, SessionReport, SessionSpec, ToWorker,
+    Failure, FromWorker, GrantSpec, Hello, MetricChange, PluginSummary, SessionReport, SessionSpec,
+    ToWorker,
 };
 use crate::spawn::{Process, SpawnError, Spawner};
 use crate::{WINDOW_BYTES, lock};
@@ -279,6 +280,9 @@ async fn receive(
             FromWorker::Opened(session) => forward(sessions, session, Output::Opened),
             FromWorker::Segment(session) => forward(sessions, session, Output::Segment),
             FromWorker::Output(session, bytes) => forward(sessions, session, Output::Data(bytes)),
+            FromWorker::Metrics(session, changes) => {
+                forward(sessions, session, Output::Metrics(changes));
+            }
             FromWorker::Event(session, text) => forward(sessions, session, Output::Event(text)),
             FromWorker::Log(session, level, text) => {
                 forward(sessions, session, Output::Log { level, text });
@@ -306,16 +310,17 @@ impl Worker {
         self.process.kill();
     }
 
-    /// Has the plugin in `folder` loaded under `limits` and described, within [`DESCRIBE_MAX`].
+    /// Has the plugin in `folder` loaded under `limits` with `grants` and described, within [`DESCRIBE_MAX`].
     pub async fn describe(
         &self,
         folder: PathBuf,
         limits: BTreeMap<String, u64>,
+        grants: GrantSpec,
     ) -> Result<PluginSummary, WorkerError> {
         let ticket = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, answer) = oneshot::channel();
         lock(&self.tickets).insert(ticket, sender);
-        let question = ToWorker::Describe { ticket, plugin: folder, limits };
+        let question = ToWorker::Describe { ticket, plugin: folder, limits, grants };
         let answer = async {
             self.outbox.send(question).await.map_err(|_| WorkerError::Gone)?;
             answer.await.map_err(|_| WorkerError::Gone)
@@ -428,6 +433,8 @@ pub enum Output {
     Data(Bytes),
     /// One JSON document for the client.
     Event(String),
+    /// What has changed of the plugin's own metrics.
+    Metrics(Vec<MetricChange>),
     /// A line for the log.
     Log {
         /// Level, as `tracing` names it.

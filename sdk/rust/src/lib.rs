@@ -7,6 +7,9 @@
 //! * [`PricingRule`](pricing::PricingRule) with [`export_pricing_rule!`]: what work costs;
 //! * [`Pipeline`](pipeline::Pipeline) with [`export_pipeline!`]: what becomes of each frame.
 //!
+//! A pipeline may leave out what [`granted`] has: grants, which its manifest has to ask for, and the
+//! optional exports [`Carry`](granted::Carry) and [`Sound`](granted::Sound).
+//!
 //! Build with `cargo build --target wasm32-wasip2`; the crate is a `cdylib`. The crate knows no
 //! host: natively it compiles, so that a plugin's arithmetic can be tested, but no host function
 //! answers.
@@ -16,8 +19,10 @@
 #[doc(hidden)]
 pub mod bindings;
 pub mod config;
+pub mod granted;
 pub mod pipeline;
 pub mod pricing;
+pub mod recording;
 pub mod selection;
 
 pub use bindings::selection::framegate::common::types::{
@@ -27,10 +32,13 @@ pub use bindings::selection::framegate::common::types::{
 /// What most plugins need.
 pub mod prelude {
     pub use crate::config::Document;
+    pub use crate::granted::{Carry, Sound, audio, data, kv};
     pub use crate::pipeline::{
-        Frame, FrameError, FrameTiming, Lut, Output, Pipeline, StopReason, log, session,
+        Axis, Color, Frame, FrameError, FrameTiming, Lut, Metric, Output, Pipeline, Reading, Rect,
+        Sampling, StopReason, log, session,
     };
     pub use crate::pricing::{Basis, Part, PricingRule, Quoted, Refusal, Side};
+    pub use crate::recording::{Graph, Recording};
     pub use crate::selection::{
         Decline, Job, Scored, SelectionPolicy, Shortlist, candidates, job_details, scope,
     };

@@ -2,20 +2,25 @@
 //!
 //! A [`Frame`] is a number for a picture that the host keeps. Its methods are the host's ops: each
 //! returns at once with the frame that will hold the result. Frames end with the callback unless
-//! they are kept.
+//! they are kept. What the host finds out about a picture is a [`Reading`], to be asked for in a
+//! later callback.
+//!
+//! [`granted`](crate::granted) has what the manifest has to ask for, [`recording`](crate::recording)
+//! fixed plans of ops.
 
 pub use crate::bindings::pipeline::exports::framegate::media::session_handler::{
     FrameTiming, Output, StopReason,
 };
-pub use crate::bindings::pipeline::framegate::host::{log, metrics};
+pub use crate::bindings::pipeline::framegate::host::log;
+use crate::bindings::pipeline::framegate::host::metrics;
 pub use crate::bindings::pipeline::framegate::media::catalogue::{
     Kernel, Model, open_kernel, open_model,
 };
 pub use crate::bindings::pipeline::framegate::media::frames::{Color, FrameError, Rect};
-pub use crate::bindings::pipeline::framegate::media::graphs::{Graph, Recorder};
 pub use crate::bindings::pipeline::framegate::media::ops::{Axis, Lut, Sampling};
-use crate::bindings::pipeline::framegate::media::{frames, ops};
-pub use crate::bindings::pipeline::framegate::media::{readings, session};
+pub use crate::bindings::pipeline::framegate::media::readings::Detection;
+pub use crate::bindings::pipeline::framegate::media::session;
+use crate::bindings::pipeline::framegate::media::{frames, ops, readings};
 use crate::{ErrorClass, PluginInfo, SetupError};
 
 /// What one plugin does for one session; export it with [`crate::export_pipeline!`].
@@ -222,9 +227,83 @@ impl Frame {
         ops::infer(model, self.0).map(Self)
     }
 
-    /// Runs a graph on this frame, as one op.
-    pub fn run(self, graph: &Graph) -> Made {
-        graph.run(self.0).map(Self)
+    /// Runs a kernel of the catalogue on up to 8 pictures, with its numbers in the order that its
+    /// entry gives.
+    pub fn run_kernel(kernel: &Kernel, sources: &[Self], numbers: &[f32]) -> Made {
+        let sources: Vec<_> = sources.iter().map(|source| source.0).collect();
+        ops::run_kernel(kernel, &sources, numbers).map(Self)
+    }
+
+    /// Has a model look at the picture: numbers or text.
+    pub fn analyze(self, model: &Model) -> Result<Reading, ErrorClass> {
+        ops::analyze(model, self.0).map(Reading)
+    }
+
+    /// Has a model find objects of at least `score_min`.
+    pub fn detect(self, model: &Model, score_min: f32) -> Result<Reading, ErrorClass> {
+        ops::detect(model, self.0, score_min).map(Reading)
+    }
+
+    /// Counts values: 256 for each of r, g and b, or for `gray`.
+    pub fn histogram(self) -> Result<Reading, ErrorClass> {
+        ops::histogram(self.0).map(Reading)
+    }
+
+    /// Takes the mean absolute difference to `other`, 0.0 to 255.0.
+    pub fn difference(self, other: Self) -> Result<Reading, ErrorClass> {
+        ops::difference(self.0, other.0).map(Reading)
+    }
+}
+
+/// A result on its way, by number. `None` of every method: not there yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading(pub u32);
+
+impl Reading {
+    /// Returns its numbers, last dimension fastest.
+    pub fn values(self) -> Result<Option<Vec<f32>>, ErrorClass> {
+        readings::values(self.0)
+    }
+
+    /// Returns the sizes of the dimensions of its numbers, slowest first.
+    pub fn shape(self) -> Result<Option<Vec<u32>>, ErrorClass> {
+        readings::shape(self.0)
+    }
+
+    /// Returns the objects found, best score first.
+    pub fn detections(self) -> Result<Option<Vec<Detection>>, ErrorClass> {
+        readings::detections(self.0)
+    }
+
+    /// Returns its text.
+    pub fn text(self) -> Result<Option<String>, ErrorClass> {
+        readings::text(self.0)
+    }
+}
+
+/// A number on the operator's dashboards, registered once and then updated without a string.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric(u32);
+
+impl Metric {
+    /// Registers a counter; units go into the name: `_bytes`, `_ms`.
+    pub fn counter(name: &str, help: &str) -> Result<Self, ErrorClass> {
+        metrics::register(name, metrics::MetricKind::Counter, help).map(Self)
+    }
+
+    /// Registers a gauge.
+    pub fn gauge(name: &str, help: &str) -> Result<Self, ErrorClass> {
+        metrics::register(name, metrics::MetricKind::Gauge, help).map(Self)
+    }
+
+    /// Registers a histogram.
+    pub fn histogram(name: &str, help: &str) -> Result<Self, ErrorClass> {
+        metrics::register(name, metrics::MetricKind::Histogram, help).map(Self)
+    }
+
+    /// Adds to a counter, sets a gauge, or observes a value of a histogram.
+    pub fn update(self, value: f64) {
+        metrics::update(self.0, value);
     }
 }
 
@@ -234,9 +313,12 @@ pub fn emit(frame: Frame, pts_us: i64) -> Result<(), ErrorClass> {
 }
 
 /// Exports a type that implements [`Pipeline`] as the component's pipeline.
+///
+/// `export_pipeline!(Mine, carry)` also exports its [`Carry`](crate::granted::Carry),
+/// `export_pipeline!(Mine, sound)` its [`Sound`](crate::granted::Sound).
 #[macro_export]
 macro_rules! export_pipeline {
-    ($pipeline:ident) => {
+    ($pipeline:ident $(, $also:ident)*) => {
         // Natively nothing is exported; naming the type keeps it from counting as unused.
         #[cfg(not(target_arch = "wasm32"))]
         const _: fn() -> $crate::PluginInfo = <$pipeline as $crate::pipeline::Pipeline>::describe;
@@ -295,6 +377,8 @@ macro_rules! export_pipeline {
             $crate::bindings::pipeline::export_pipeline!(
                 Component with_types_in $crate::bindings::pipeline
             );
+
+            $( $crate::__export_also!($also); )*
         }
     };
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use plugin::pipeline::Pipeline;
 use plugin::pipeline::host::{FrameFacts, HostError, Level, Op, PipelineHost, SessionFacts};
 use plugin::pipeline::{Answer, FrameTiming, PipelineEngine, PipelineInstance};
-use plugin::{Limit, Limits, load};
+use plugin::{Allowed, Limit, Limits, load};
 use serde_json::json;
 
 use super::bare::{self, Bare, ErrorClass, FrameError, Output};
@@ -89,7 +89,8 @@ fn ours(
     let (manifest, bytes) = load::read_folder(folder).map_err(Skipped::of)?;
     let mut limits = Limits::pipeline();
     limits.set(Limit::Ops, u64::from(OPS)).map_err(Skipped)?;
-    let pipeline = Pipeline::load(engine, &manifest, &bytes, limits).map_err(Skipped::of)?;
+    let pipeline = Pipeline::load(engine, &manifest, &bytes, limits, &Allowed::default())
+        .map_err(Skipped::of)?;
     let host = Box::new(AtOnce::default());
     let mut instance = pipeline.instantiate(host, Duration::from_millis(8)).map_err(Skipped::of)?;
     instance.start(&params(ops)).map_err(Skipped::of)?.map_err(Skipped::of)?;

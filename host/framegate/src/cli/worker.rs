@@ -18,7 +18,11 @@ pub(crate) struct Args {
 }
 
 pub(super) fn main(args: &Args) -> Result<Exit, Failure> {
-    let options = ServeOptions { device: args.device.clone(), config: device_config(env::value)? };
+    let options = ServeOptions {
+        device: args.device.clone(),
+        config: device_config(env::value)?,
+        stores: env::value(env::STORES).map(Into::into),
+    };
     session::serve(&options)
         .map(|()| Exit::Ok)
         .map_err(|error| Failure::from_error(error.class(), &error))

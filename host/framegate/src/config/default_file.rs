@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use super::section::Section;
 use super::{
-    Callers, Discovery, Encoder, Gateway, GatewayLimits, Limits, Log, Orchestrator, Pipeline,
-    Plugins,
+    Callers, Discovery, Encoder, Gateway, GatewayLimits, GrantSet, Limits, Log, Orchestrator,
+    Pipeline, Plugins, SecretSource,
 };
 
 /// Returns the text of `default.toml`. Keys stand as comments, so that a copy of it changes
@@ -24,6 +24,8 @@ pub(crate) fn text() -> String {
     table::<Pipeline>("orchestrator.pipelines.ID", &mut text);
     table::<Plugins>("plugins", &mut text);
     text.push_str(&super::plugins::limits_text());
+    table::<GrantSet>("plugins.grants.ID", &mut text);
+    table::<SecretSource>("plugins.secrets.NAME", &mut text);
     table::<Log>("log", &mut text);
     text
 }
@@ -34,7 +36,7 @@ fn table<S: Section>(path: &str, text: &mut String) {
         comment(line, text);
     }
     // An empty table is no table of the map, and would offer nothing else.
-    let mark = if path.ends_with(".ID") { "# " } else { "" };
+    let mark = if path.ends_with(".ID") || path.ends_with(".NAME") { "# " } else { "" };
     writeln!(text, "{mark}[{path}]").expect("a String takes all");
     for key in S::keys() {
         for line in key.doc {

@@ -14,6 +14,8 @@ pub(crate) const GATEWAY: &str = "FRAMEGATE_GATEWAY";
 pub(crate) const THREADS: &str = "FRAMEGATE_THREADS";
 /// Overrides `orchestrator.simd`.
 pub(crate) const SIMD: &str = "FRAMEGATE_SIMD";
+/// Folder of plugins' stores; set by an orchestrator for its worker.
+pub(crate) const STORES: &str = "FRAMEGATE_STORES";
 /// Overrides `log.level`.
 pub(crate) const LOG: &str = "FRAMEGATE_LOG";
 

@@ -9,6 +9,7 @@ pub(crate) mod convert;
 mod default_file;
 pub(crate) mod env;
 mod gateway;
+mod grants;
 pub(crate) mod log;
 mod orchestrator;
 mod plugins;
@@ -27,6 +28,7 @@ use toml::de::{DeTable, DeValue};
 
 pub(crate) use default_file::text as defaults;
 pub(crate) use gateway::{Discovery, Gateway, GatewayLimits};
+pub(crate) use grants::{GrantSet, SecretSource};
 pub(crate) use log::Log;
 pub(crate) use orchestrator::{Callers, Encoder, Limits, Orchestrator, Pipeline};
 pub(crate) use plugins::{Plugins, SetLimits};
@@ -39,7 +41,7 @@ const BYTES_MAX: u64 = 1024 * 1024;
 /// still shows.
 const IDS_MAX: usize = 256;
 /// Tables of the file, outer before inner.
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 13] = [
     "gateway",
     "gateway.discovery",
     "gateway.limits",
@@ -50,6 +52,8 @@ const TABLES: [&str; 11] = [
     "orchestrator.pipelines",
     "plugins",
     "plugins.limits",
+    "plugins.grants",
+    "plugins.secrets",
     "log",
 ];
 
@@ -76,6 +80,10 @@ pub(crate) struct Config {
     pub(crate) plugins: Plugins,
     /// `[plugins.limits.ID]`
     pub(crate) plugin_limits: BTreeMap<String, SetLimits>,
+    /// `[plugins.grants.ID]`
+    pub(crate) plugin_grants: BTreeMap<String, GrantSet>,
+    /// `[plugins.secrets.NAME]`
+    pub(crate) secrets: BTreeMap<String, SecretSource>,
     /// `[log]`
     pub(crate) log: Log,
 }
@@ -110,6 +118,8 @@ impl Config {
             pipelines: read_by_id(root, "orchestrator.pipelines", &mut findings, Pipeline::read),
             plugins: read(root, "plugins", &mut findings),
             plugin_limits: read_by_id(root, "plugins.limits", &mut findings, read_limits),
+            plugin_grants: read_by_id(root, "plugins.grants", &mut findings, GrantSet::read),
+            secrets: read_by_id(root, "plugins.secrets", &mut findings, SecretSource::read),
             log: read(root, "log", &mut findings),
         };
         (config, findings.problems)
@@ -127,6 +137,8 @@ impl Config {
         orchestrator.insert("pipelines".to_owned(), tree(&self.pipelines).into());
         let mut plugins = tree(&self.plugins);
         plugins.insert("limits".to_owned(), tree(&self.plugin_limits).into());
+        plugins.insert("grants".to_owned(), tree(&self.plugin_grants).into());
+        plugins.insert("secrets".to_owned(), tree(&self.secrets).into());
         serde_json::json!({
             "gateway": gateway,
             "orchestrator": orchestrator,

@@ -94,9 +94,14 @@ fn built_from(
 ) -> Result<GatewayConfig, Failure> {
     let selection = match &plan.selection {
         None => None,
-        Some(manifest) => Some(SelectionConfig {
-            policy: policies::selection("gateway.selection", manifest)?,
-            config: config.gateway.selection_config.clone(),
+        Some(chosen) => Some(SelectionConfig {
+            policy: policies::selection("gateway.selection", chosen)?,
+            config: policies::document(
+                config,
+                "gateway.selection_config",
+                &config.gateway.selection_config,
+                &chosen.manifest,
+            )?,
             on_fault: plan.on_fault,
         }),
     };

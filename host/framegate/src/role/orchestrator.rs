@@ -20,8 +20,8 @@ use worker::parent::WorkerConfig;
 
 use super::{Ground, Serving, policies, refuse_any, runtime};
 use crate::admin::Readiness;
-use crate::config::Config;
 use crate::config::convert::{self, DECODE_THREADS, OrchestratorPlan, Search};
+use crate::config::{Config, env};
 use crate::data::Role;
 use crate::failure::{Exit, Failure};
 use crate::listen::{Listeners, Wanted};
@@ -101,7 +101,9 @@ fn built_from(
     let program = std::env::current_exe()
         .map_err(|error| Failure::new(Class::Internal, format!("finding this program: {error}")))?;
     let device = config.orchestrator.device.clone();
-    let pricer = pricer(&config.orchestrator.pricing_config, &plan)?;
+    let pricer = pricer(config, &plan)?;
+    let mut worker_env = plan.worker_env;
+    worker_env.push((env::STORES.to_owned(), folder.join("kv").display().to_string()));
     Ok(orchestrator::Config {
         name: plan.name,
         service_uri: url,
@@ -111,19 +113,22 @@ fn built_from(
         pipelines: plan.pipelines,
         slots: config.orchestrator.slots,
         pricer: Arc::new(pricer),
-        worker: WorkerConfig { program, device, env: plan.worker_env },
+        worker: WorkerConfig { program, device, env: worker_env },
         encode: plan.encode,
         decode_threads: DECODE_THREADS,
         limits: plan.limits,
     })
 }
 
-fn pricer(document: &str, plan: &OrchestratorPlan) -> Result<Pricer, Failure> {
-    let Some(manifest) = &plan.pricing else { return Ok(Pricer::native()) };
-    let rule = policies::pricing("orchestrator.pricing", manifest)?;
+fn pricer(config: &Config, plan: &OrchestratorPlan) -> Result<Pricer, Failure> {
+    let Some(chosen) = &plan.pricing else { return Ok(Pricer::native()) };
+    let document = &config.orchestrator.pricing_config;
+    let document =
+        policies::document(config, "orchestrator.pricing_config", document, &chosen.manifest)?;
+    let rule = policies::pricing("orchestrator.pricing", chosen)?;
     let offered = plan.pipelines.iter().filter_map(|it| Capability::live(&it.id).ok());
     let offered: Vec<Capability> = offered.collect();
-    Pricer::with_rule(&rule, document, &offered).map_err(|error| match error.class() {
+    Pricer::with_rule(&rule, &document, &offered).map_err(|error| match error.class() {
         Class::PluginFault => Failure::from_error(Class::PluginFault, &error),
         _ => Failure::usage(chain(&error)).hint("`orchestrator.pricing_config` is what it reads"),
     })

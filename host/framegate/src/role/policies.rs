@@ -3,7 +3,8 @@
 use domain::{Class, chain};
 use plugin::{Limits, LoadError, Manifest, PolicyEngine, PricingRule, SelectionPolicy};
 
-use crate::config::convert::Chosen;
+use crate::config::Config;
+use crate::config::convert::{self, Chosen};
 use crate::failure::Failure;
 
 /// Loads a selection policy for the key that names it.
@@ -14,6 +15,17 @@ pub(super) fn selection(key: &str, chosen: &Chosen) -> Result<SelectionPolicy, F
 /// Loads a pricing rule for the key that names it.
 pub(super) fn pricing(key: &str, chosen: &Chosen) -> Result<PricingRule, Failure> {
     load(key, chosen, PricingRule::load)
+}
+
+/// Returns a policy's configuration, which `key` names, with its secrets.
+pub(super) fn document(
+    config: &Config,
+    key: &str,
+    text: &str,
+    manifest: &Manifest,
+) -> Result<String, Failure> {
+    convert::with_secrets(config, key, text, manifest)
+        .map_err(|problem| Failure::usage(format!("`{key}`: {}", problem.message)))
 }
 
 fn load<T>(

@@ -1,7 +1,7 @@
 //! Events become log lines and metrics. The one list of which event is which.
 
-use domain::event::{Event, Sink};
-use metrics::{counter, gauge, histogram};
+use domain::event::{Change, Event, Sink};
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use tracing::{debug, info, warn};
 
 use super::metrics as names;
@@ -51,6 +51,7 @@ fn count(event: &Event) {
         Event::PluginFaulted { kind, .. } => {
             counter!(names::PLUGIN_FAULTS, "kind" => *kind).increment(1);
         }
+        Event::PluginMeasured { name, help, change } => measure(name, help, change),
         Event::FellBack { plugin_slot, .. } => {
             counter!(names::FALLBACKS, "plugin_slot" => *plugin_slot).increment(1);
         }
@@ -72,8 +73,37 @@ fn count(event: &Event) {
     }
 }
 
+/// Updates a metric of a plugin. Its name is a plugin's and not of our list; a plugin has at most
+/// 64, and which plugins there are is the operator's choice.
+fn measure(name: &str, help: &str, change: &Change) {
+    let (name, help) = (name.to_owned(), help.to_owned());
+    match change {
+        Change::Add(sum) => {
+            describe_counter!(name.clone(), help);
+            counter!(name).increment(whole(*sum));
+        }
+        Change::Set(value) => {
+            describe_gauge!(name.clone(), help);
+            gauge!(name).set(*value);
+        }
+        Change::Observe(values) => {
+            describe_histogram!(name.clone(), help);
+            let histogram = histogram!(name);
+            values.iter().for_each(|value| histogram.record(*value));
+        }
+    }
+}
+
+/// Counters are whole numbers here; parts are rounded.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` cuts to range")]
+fn whole(sum: f64) -> u64 {
+    sum.round() as u64
+}
+
 fn tell(event: Event) {
     match event {
+        // A number is a number: nothing to log.
+        Event::PluginMeasured { .. } => {}
         Event::JobStarted { job, orchestrator, capability, request, took } => {
             info!(%job, %orchestrator, capability, request, ?took, "job started");
         }

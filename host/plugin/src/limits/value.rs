@@ -37,7 +37,7 @@ impl Unit {
     }
 
     /// Reads a value as files have it.
-    pub(super) fn read(self, value: &toml::Value) -> Result<u64, String> {
+    pub(crate) fn read(self, value: &toml::Value) -> Result<u64, String> {
         let (table, noun, example) = match self {
             Self::Bytes | Self::BytesPerSecond => (SIZES, "size", "16MiB"),
             Self::Time => (TIMES, "time", "5ms"),

@@ -430,6 +430,49 @@ pub trait PipelineHost: Send + Any {
         let _ = (metric, value);
     }
 
+    /// Sends text on the client's data channel; this crate has counted its bytes.
+    fn send_text(&mut self, pts_us: i64, text: &str) -> Result<(), HostError> {
+        let _ = (pts_us, text);
+        Err(no_channel("data"))
+    }
+
+    /// Sends bytes on the client's data channel; this crate has counted them.
+    fn send_bytes(&mut self, pts_us: i64, bytes: &[u8]) -> Result<(), HostError> {
+        let _ = (pts_us, bytes);
+        Err(no_channel("data"))
+    }
+
+    /// Sends what should be one JSON document on the client's events channel.
+    fn send_event(&mut self, json: &str) -> Result<(), HostError> {
+        let _ = json;
+        Err(no_channel("events"))
+    }
+
+    /// Copies `rows` rows of a plane, which this crate has checked to exist; `None`: the copy has
+    /// been started.
+    fn pixels_read(
+        &mut self,
+        source: u32,
+        plane: u32,
+        first_row: u32,
+        rows: u32,
+    ) -> Result<Option<Vec<u8>>, HostError> {
+        let _ = (source, plane, first_row, rows);
+        Err(HostError::not_here("pixels"))
+    }
+
+    /// Makes a picture from its planes' bytes.
+    fn pixels_create(
+        &mut self,
+        width: u32,
+        height: u32,
+        format: &str,
+        bytes: &[u8],
+    ) -> Result<u32, HostError> {
+        let _ = (width, height, format, bytes);
+        Err(HostError::not_here("pixels"))
+    }
+
     /// Ends every frame of the callback that is neither kept nor sent, and every stand-in. Called
     /// after each callback that ended in a value or a refusal, and after a fault.
     fn end_callback(&mut self);
@@ -437,6 +480,11 @@ pub trait PipelineHost: Send + Any {
 
 fn no_reading(reading: u32) -> HostError {
     HostError::new(ErrorClass::Invalid, format!("`{reading}` is not a reading"))
+}
+
+fn no_channel(name: &str) -> HostError {
+    let text = format!("the client did not ask for the `{name}` channel");
+    HostError::new(ErrorClass::NotFound, text)
 }
 
 /// The host of an instance that serves no session, such as one that only describes itself.

@@ -10,14 +10,20 @@ use wasmtime::{Store, UpdateDeadline};
 
 use crate::bindings::pipeline::exports::framegate::media::session_handler as wit;
 use crate::bindings::pipeline::framegate::media::frames::FrameError as WitFrameError;
-use crate::bindings::pipeline::{Pipeline as Guest, PipelinePre};
 use crate::engine::PipelineEngine;
 use crate::fault::{Fault, FaultKind, INSTANTIATE, Identity};
 use crate::info::{PluginInfo, SetupError};
 use crate::limits::{Limit, Limits, Pace, Place, Places};
+use crate::pipeline::granted::Opened;
 use crate::pipeline::host::{Nothing, PipelineHost};
+use crate::pipeline::link::{Exports, Linked};
 use crate::pipeline::state::{Phase, PipelineState};
 use crate::tick::Ticker;
+
+/// Bytes of a saved state; the contract's number.
+const STATE_BYTES_MAX: usize = 1 << 20;
+/// Bytes of the name of its layout, such as `acme-restyle/2`.
+const LAYOUT_BYTES_MAX: usize = 128;
 
 /// When a frame comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +73,15 @@ pub enum StopReason {
     Aborted,
 }
 
+/// What a pipeline carries over to a new version of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedState {
+    /// Name of the layout of the bytes.
+    pub layout: String,
+    /// Without frames, readings and models; at most 1 MiB.
+    pub bytes: Vec<u8>,
+}
+
 /// A pipeline component at work for one session. Belongs to the session's thread.
 pub struct PipelineInstance {
     life: Life,
@@ -78,21 +93,22 @@ pub struct PipelineInstance {
 }
 
 enum Life {
-    Live(Store<PipelineState>, Guest),
+    Live(Store<PipelineState>, Exports),
     Dead(Box<dyn PipelineHost>),
 }
 
 impl PipelineInstance {
     pub(crate) fn new(
         engine: &PipelineEngine,
-        pre: &PipelinePre<PipelineState>,
+        linked: &Linked,
         who: &Arc<Identity>,
         (limits, places): (Limits, &Arc<Places>),
         host: Box<dyn PipelineHost>,
+        opened: &Arc<Opened>,
     ) -> Result<Self, Fault> {
         let place = places.take().map_err(|hit| Fault::of_limit(who, INSTANTIATE, hit))?;
         let ticker = Arc::clone(&engine.ticker);
-        let mut store = Store::new(&engine.engine, PipelineState::new(limits, host));
+        let mut store = Store::new(&engine.engine, PipelineState::new(limits, host, opened));
         store.limiter(|state| &mut state.limiter);
         store.set_max_component_handles(size(limits.get(Limit::Handles)));
         store.epoch_deadline_callback(|mut store| {
@@ -103,7 +119,7 @@ impl PipelineInstance {
         store.set_epoch_deadline(store.data().budget.ticks());
         let guest = {
             let _armed = ticker.arm();
-            pre.instantiate(&mut store)
+            linked.instantiate(&mut store)
         };
         match guest {
             Ok(guest) => Ok(Self {
@@ -123,17 +139,15 @@ impl PipelineInstance {
 
     /// Asks what the plugin says of itself; on an instance that serves no session.
     pub(crate) fn describe(&mut self) -> Result<PluginInfo, Fault> {
-        let info = self.call("describe", Phase::Describe, |guest, store| {
-            guest.framegate_media_session_handler().call_describe(store)
-        })?;
+        let info = self
+            .call("describe", Phase::Describe, |guest, store| guest.handler.call_describe(store))?;
         Ok(info.into())
     }
 
     /// Sets the session up. `params` is JSON, empty if there is none. May take seconds.
     pub fn start(&mut self, params: &str) -> Result<Result<(), SetupError>, Fault> {
-        let answer = self.call("start", Phase::Start, |guest, store| {
-            guest.framegate_media_session_handler().call_start(store, params)
-        })?;
+        let answer = self
+            .call("start", Phase::Start, |guest, store| guest.handler.call_start(store, params))?;
         Ok(answer.map_err(SetupError::from))
     }
 
@@ -146,8 +160,7 @@ impl PipelineInstance {
         let FrameTiming { sequence, pts_us, backlog, slack_us } = *timing;
         let timing = wit::FrameTiming { sequence, pts_us, backlog, slack_us };
         let answer = self.call("on-frame", Phase::Frame, |guest, store| {
-            let handler = guest.framegate_media_session_handler();
-            let answer = handler.call_on_frame(&mut *store, input, timing)?;
+            let answer = guest.handler.call_on_frame(&mut *store, input, timing)?;
             // A frame that does not exist is found out before the callback's frames end.
             if let Ok(wit::Output::Emit(frame)) = answer
                 && store.data().host.frame(frame).is_none()
@@ -169,7 +182,7 @@ impl PipelineInstance {
     /// Hands over new parameters, the whole document.
     pub fn on_params(&mut self, params: &str) -> Result<Result<(), SetupError>, Fault> {
         let answer = self.call("on-params", Phase::Params, |guest, store| {
-            guest.framegate_media_session_handler().call_on_params(store, params)
+            guest.handler.call_on_params(store, params)
         })?;
         Ok(answer.map_err(SetupError::from))
     }
@@ -177,8 +190,48 @@ impl PipelineInstance {
     /// Hands over text from the client's control channel.
     pub fn on_message(&mut self, text: &str) -> Result<(), Fault> {
         self.call("on-message", Phase::Message, |guest, store| {
-            guest.framegate_media_session_handler().call_on_message(store, text)
+            guest.handler.call_on_message(store, text)
         })
+    }
+
+    /// Asks for the state that a new version is to go on with, between two frames. `None`: the
+    /// plugin exports no `session-state`.
+    pub fn save(&mut self) -> Result<Option<Result<SavedState, SetupError>>, Fault> {
+        if !self.has_state() {
+            return Ok(None);
+        }
+        let answer = self.call("save", Phase::State, |guest, store| {
+            let state = guest.state.as_ref().expect("`has_state` has looked");
+            let layout = state.call_layout(&mut *store)?;
+            let answer = state.call_save(&mut *store)?;
+            if let Ok(bytes) = &answer
+                && (bytes.len() > STATE_BYTES_MAX || layout.len() > LAYOUT_BYTES_MAX)
+            {
+                wasmtime::bail!(
+                    "saved {} bytes of layout `{layout:.64}` ({STATE_BYTES_MAX} are the most)",
+                    bytes.len()
+                );
+            }
+            Ok(answer.map(|bytes| SavedState { layout, bytes }))
+        })?;
+        Ok(Some(answer.map_err(SetupError::from)))
+    }
+
+    /// Hands over a saved state, after `start` and before the first frame. `None`: the plugin
+    /// exports no `session-state`.
+    pub fn restore(&mut self, saved: &SavedState) -> Result<Option<Result<(), SetupError>>, Fault> {
+        if !self.has_state() {
+            return Ok(None);
+        }
+        let answer = self.call("restore", Phase::State, |guest, store| {
+            let state = guest.state.as_ref().expect("`has_state` has looked");
+            state.call_restore(store, &saved.layout, &saved.bytes)
+        })?;
+        Ok(Some(answer.map_err(SetupError::from)))
+    }
+
+    fn has_state(&self) -> bool {
+        matches!(&self.life, Life::Live(_, Exports { state: Some(_), .. }))
     }
 
     /// Makes the last call.
@@ -188,9 +241,7 @@ impl PipelineInstance {
             StopReason::Replaced => wit::StopReason::Replaced,
             StopReason::Aborted => wit::StopReason::Aborted,
         };
-        self.call("stop", Phase::Stop, |guest, store| {
-            guest.framegate_media_session_handler().call_stop(store, reason)
-        })
+        self.call("stop", Phase::Stop, |guest, store| guest.handler.call_stop(store, reason))
     }
 
     /// Returns the wall-clock time of the last callback without the time in host functions.
@@ -220,7 +271,7 @@ impl PipelineInstance {
         &mut self,
         call: &'static str,
         phase: Phase,
-        run: impl FnOnce(&Guest, &mut Store<PipelineState>) -> wasmtime::Result<T>,
+        run: impl FnOnce(&Exports, &mut Store<PipelineState>) -> wasmtime::Result<T>,
     ) -> Result<T, Fault> {
         let Life::Live(store, guest) = &mut self.life else {
             let text = "called after it had faulted";

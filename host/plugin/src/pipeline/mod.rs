@@ -4,8 +4,10 @@
 //! close what it opened.
 
 mod budget;
+mod granted;
 pub mod host;
 mod instance;
+mod link;
 mod ops;
 mod resources;
 mod state;
@@ -14,19 +16,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmtime::component::{HasSelf, Linker};
-
-use crate::bindings::pipeline::{Pipeline as Guest, PipelinePre};
 pub use crate::engine::PipelineEngine;
 use crate::fault::{Fault, Identity};
+use crate::grants::{Allowed, Grants};
 use crate::info::PluginInfo;
 use crate::limits::{Limit, Limits, Places};
 use crate::load::{self, LoadError};
 use crate::manifest::{Manifest, World};
-use crate::wasi;
+use granted::Opened;
 use host::PipelineHost;
-pub use instance::{Answer, FrameError, FrameTiming, PipelineInstance, StopReason};
-use state::PipelineState;
+pub use instance::{Answer, FrameError, FrameTiming, PipelineInstance, SavedState, StopReason};
+use link::Linked;
 
 /// A loaded pipeline. Cheap to clone.
 #[derive(Clone)]
@@ -36,46 +36,64 @@ pub struct Pipeline {
 
 struct Code {
     engine: PipelineEngine,
-    pre: PipelinePre<PipelineState>,
+    linked: Linked,
     who: Arc<Identity>,
     digest: String,
     limits: Limits,
     places: Arc<Places>,
+    granted: Grants,
+    store: Arc<Opened>,
+    layouts: Vec<String>,
 }
 
 impl PipelineEngine {
-    /// Loads the plugin in `folder` under the default limits. Takes from 20 ms to seconds.
+    /// Loads the plugin in `folder` under the default limits, with nothing granted. Takes from 20
+    /// ms to seconds.
     pub fn load(&self, folder: &Path) -> Result<Pipeline, LoadError> {
-        self.load_within(folder, Limits::pipeline())
+        self.load_with(folder, Limits::pipeline(), &Allowed::default())
     }
 
-    /// Loads the plugin in `folder` under `limits`. Takes from 20 ms to seconds.
-    pub fn load_within(&self, folder: &Path, limits: Limits) -> Result<Pipeline, LoadError> {
+    /// Loads the plugin in `folder` under `limits` with what is allowed. Takes from 20 ms to
+    /// seconds.
+    pub fn load_with(
+        &self,
+        folder: &Path,
+        limits: Limits,
+        allowed: &Allowed,
+    ) -> Result<Pipeline, LoadError> {
         let (manifest, bytes) = load::read_folder(folder)?;
-        Pipeline::load(self, &manifest, &bytes, limits)
+        Pipeline::load(self, &manifest, &bytes, limits, allowed)
     }
 }
 
 impl Pipeline {
-    /// Compiles a component, checks that it fits, and describes it. Takes from 20 ms to seconds.
+    /// Compiles a component, checks that it fits with what is granted, and describes it. Takes from
+    /// 20 ms to seconds.
     pub fn load(
         engine: &PipelineEngine,
         manifest: &Manifest,
         bytes: &[u8],
         limits: Limits,
+        allowed: &Allowed,
     ) -> Result<Self, LoadError> {
-        let (component, who) = load::compile(&engine.engine, manifest, bytes, World::Pipeline)?;
-        let linked = linker(engine).and_then(|linker| linker.instantiate_pre(&component));
-        let pre = linked.and_then(PipelinePre::new);
-        let pre = pre.map_err(|error| load::does_not_fit(&who, World::Pipeline, &error))?;
+        let world = World::Pipeline;
+        let (component, who) =
+            load::compile(&engine.engine, manifest, bytes, world, &allowed.grants)?;
+        let granted = manifest.grants.and(&allowed.grants);
+        let linked = Linked::new(engine, &component, &granted);
+        let linked = linked.map_err(|error| load::does_not_fit(&who, world, &error))?;
+        let store = granted::open_store(&manifest.id, &granted, allowed.stores.as_ref());
         let limits = limits.lowered_by(&manifest.limits);
         let code = Code {
             engine: engine.clone(),
-            pre,
+            linked,
             digest: who.digest.to_string(),
             who: Arc::new(who),
             limits,
             places: Places::new(&limits),
+            granted,
+            store: Arc::new(store),
+            layouts: manifest.state_layouts.clone(),
         };
         let pipeline = Self { code: Arc::new(code) };
         load::check_name(&pipeline.code.who, &pipeline.describe()?)?;
@@ -96,14 +114,24 @@ impl Pipeline {
         frame_budget: Duration,
     ) -> Result<PipelineInstance, Fault> {
         let budget_us = u64::try_from(frame_budget.as_micros()).unwrap_or(u64::MAX);
-        let Code { engine, pre, who, limits, places, .. } = &*self.code;
+        let Code { engine, linked, who, limits, places, store, .. } = &*self.code;
         let limits = limits.at_most(Limit::FrameBudget, budget_us);
-        PipelineInstance::new(engine, pre, who, (limits, places), host)
+        PipelineInstance::new(engine, linked, who, (limits, places), host, store)
     }
 
     /// Returns the limits that hold for it: the operator's, lowered by what it asks for.
     pub fn limits(&self) -> &Limits {
         &self.code.limits
+    }
+
+    /// Returns what both sides grant.
+    pub fn granted(&self) -> &Grants {
+        &self.code.granted
+    }
+
+    /// Returns whether this version reads states of `layout`.
+    pub fn reads(&self, layout: &str) -> bool {
+        self.code.layouts.iter().any(|known| known == layout)
     }
 
     /// Returns the plugin's id.
@@ -120,11 +148,4 @@ impl Pipeline {
     pub fn identity(&self) -> &Identity {
         &self.code.who
     }
-}
-
-fn linker(engine: &PipelineEngine) -> wasmtime::Result<Linker<PipelineState>> {
-    let mut linker = Linker::new(&engine.engine);
-    wasi::add_to_linker(&mut linker)?;
-    Guest::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    Ok(linker)
 }

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::Arc;
 use std::time::Instant;
 
 use wasmtime::component::Resource;
@@ -15,6 +16,7 @@ use crate::bindings::pipeline::framegate::media::{frames, readings, session};
 use crate::bindings::types::ErrorClass as WitClass;
 use crate::limits::{Amount, EMITS_MAX, Limit, LimitHit, Limiter, Limits, METRICS_MAX, Pace, Rate};
 use crate::pipeline::budget::Budget;
+use crate::pipeline::granted::{Opened, Volume};
 use crate::pipeline::host::{
     Detection, ErrorClass, HostError, Level, MetricKind, PipelineHost, Rect,
 };
@@ -35,6 +37,7 @@ pub(crate) enum Phase {
     Frame,
     Params,
     Message,
+    State,
     Stop,
 }
 
@@ -53,6 +56,8 @@ pub(crate) struct PipelineState {
     metric_updates: Rate,
     log_lines: Rate,
     shim: Shim,
+    pub(crate) store: Arc<Opened>,
+    pub(crate) volume: Volume,
 }
 
 impl Phase {
@@ -60,13 +65,13 @@ impl Phase {
     pub(crate) const fn pace(self) -> Pace {
         match self {
             Self::Frame | Self::Message => Pace::Hot,
-            Self::Describe | Self::Start | Self::Params | Self::Stop => Pace::Setup,
+            Self::Describe | Self::Start | Self::Params | Self::State | Self::Stop => Pace::Setup,
         }
     }
 }
 
 impl PipelineState {
-    pub(crate) fn new(limits: Limits, host: Box<dyn PipelineHost>) -> Self {
+    pub(crate) fn new(limits: Limits, host: Box<dyn PipelineHost>, store: &Arc<Opened>) -> Self {
         let shim = if host.facts().deterministic {
             Shim::new(Clock::Fixed(0), 0)
         } else {
@@ -86,6 +91,8 @@ impl PipelineState {
             metric_updates: Rate::new(&limits, Limit::MetricUpdates),
             log_lines: Rate::new(&limits, Limit::LogLines),
             shim,
+            store: Arc::clone(store),
+            volume: Volume::new(&limits),
         }
     }
 
@@ -94,6 +101,7 @@ impl PipelineState {
         self.phase = phase;
         self.ops = 0;
         self.emits = 0;
+        self.volume.enter();
         self.budget = Budget::start(&self.limits, phase.pace());
     }
 

@@ -9,6 +9,7 @@ use wasmtime::component::{InstancePre, Linker};
 
 use crate::engine::PolicyEngine;
 use crate::fault::{Fault, Identity};
+use crate::grants::Grants;
 use crate::info::{PluginInfo, SetupError};
 use crate::limits::{Limits, Pace, Places};
 use crate::load::{self, LoadError};
@@ -59,7 +60,8 @@ impl<G: Guest> Code<G> {
         bytes: &[u8],
         limits: Limits,
     ) -> Result<Self, LoadError> {
-        let (component, who) = load::compile(&engine.engine, manifest, bytes, G::WORLD)?;
+        let (component, who) =
+            load::compile(&engine.engine, manifest, bytes, G::WORLD, &Grants::default())?;
         let linked = linker::<G>(engine).and_then(|linker| linker.instantiate_pre(&component));
         let pre = linked.and_then(G::pre);
         let pre = pre.map_err(|error| load::does_not_fit(&who, G::WORLD, &error))?;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use domain::price::Lot;
 use plugin::pipeline::{Answer, Pipeline};
 use plugin::{
-    Candidate, FaultKind, JobFacts, Limit, Limits, LoadError, Manifest, PipelineEngine,
+    Allowed, Candidate, FaultKind, JobFacts, Limit, Limits, LoadError, Manifest, PipelineEngine,
     PolicyEngine, Scope, SelectionPolicy, Snapshot,
 };
 
@@ -64,7 +64,8 @@ fn a_plugin_may_ask_for_less_memory_than_the_operator_allows() {
     let mut manifest = Manifest::read(&folder).unwrap();
     manifest.limits.insert(Limit::Memory, 64 * 1024);
     let bytes = plugin::load::read(&manifest).unwrap();
-    let error = Pipeline::load(&engine, &manifest, &bytes, Limits::pipeline()).err().unwrap();
+    let error = Pipeline::load(&engine, &manifest, &bytes, Limits::pipeline(), &Allowed::default());
+    let error = error.err().unwrap();
     let text = error.to_string();
     assert!(text.starts_with("`pass-frames` can never run here: it needs "), "{text}");
     assert!(
@@ -106,7 +107,8 @@ fn a_plugin_that_calls_itself_otherwise_is_refused() {
     let mut manifest = Manifest::read(&build::guest("pass-frames")).unwrap();
     let bytes = plugin::load::read(&manifest).unwrap();
     manifest.version = "0.2.0".to_owned();
-    let error = Pipeline::load(&engine, &manifest, &bytes, Limits::pipeline()).err().unwrap();
+    let error = Pipeline::load(&engine, &manifest, &bytes, Limits::pipeline(), &Allowed::default());
+    let error = error.err().unwrap();
     assert_eq!(error.to_string(), "`pass-frames` 0.2.0 calls itself `pass-frames` 0.1.0");
 }
 

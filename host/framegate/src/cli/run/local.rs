@@ -91,6 +91,7 @@ fn session(
         encode: convert::encode(),
         decode_threads: convert::DECODE_THREADS,
         limits: offered.limits.named(),
+        grants: offered.granted(),
         surface_bytes_max: limits.surface_bytes_max,
     }
 }
@@ -122,7 +123,7 @@ async fn collect(
                     return Err(super::not_taken());
                 }
             }
-            Output::Opened | Output::Segment | Output::Event(_) => {}
+            Output::Opened | Output::Segment | Output::Event(_) | Output::Metrics(_) => {}
             Output::Log { level, text } => tracing::debug!(level, text, "pipeline logged"),
             Output::Ended(report) => {
                 if let Some(failure) = &report.failure {

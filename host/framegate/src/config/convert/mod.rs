@@ -4,6 +4,7 @@
 //! other's way, a cap under our own price. All of it is told at once, before anything listens.
 
 mod gateway;
+mod grants;
 mod orchestrator;
 mod plugins;
 
@@ -13,6 +14,7 @@ use ::orchestrator::config::Callers;
 use worker::message::EncodeSpec;
 
 pub(crate) use gateway::GatewayPlan;
+pub(crate) use grants::with_secrets;
 pub(crate) use orchestrator::OrchestratorPlan;
 pub(crate) use plugins::{Chosen, Search};
 
@@ -34,6 +36,7 @@ pub(crate) fn encode() -> EncodeSpec {
 pub(crate) fn gateway(config: &Config, search: &Search) -> Result<GatewayPlan, Vec<Problem>> {
     let mut problems = common(config, &[Role::Gateway]);
     search.check_limits(&mut problems);
+    grants::check(config, search, &mut problems);
     let plan = GatewayPlan::new(config, search, &mut problems);
     finish(plan, problems)
 }
@@ -45,6 +48,7 @@ pub(crate) fn orchestrator(
 ) -> Result<OrchestratorPlan, Vec<Problem>> {
     let mut problems = common(config, &[Role::Orchestrator]);
     search.check_limits(&mut problems);
+    grants::check(config, search, &mut problems);
     let plan = OrchestratorPlan::new(config, search, &mut problems);
     finish(plan, problems)
 }
@@ -67,6 +71,7 @@ pub(crate) fn check(config: &Config, search: &Search, role: Option<Role>) -> Vec
 pub(crate) fn check_both(config: &Config, search: &Search) -> Vec<Problem> {
     let mut problems = common(config, &Role::ALL);
     search.check_limits(&mut problems);
+    grants::check(config, search, &mut problems);
     GatewayPlan::new(config, search, &mut problems);
     let orchestrator = OrchestratorPlan::new(config, search, &mut problems);
     let cap = config.gateway.max_price_wei;

@@ -208,6 +208,7 @@ fn pipelines(
     let defaults = limits(&config.limits, problems);
     let offer = |Chosen { manifest, limits }: Chosen, price_wei: u64| PipelineConfig {
         folder: manifest.component.parent().map(Into::into).unwrap_or_default(),
+        grants: super::grants::of(config, &manifest.id),
         id: manifest.id,
         price_wei: if price_wei == 0 { shipped } else { price_wei },
         limits,

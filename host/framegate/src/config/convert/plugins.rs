@@ -116,6 +116,11 @@ impl Search {
         }
     }
 
+    /// Returns the folders in order.
+    pub(super) fn folders(&self) -> &[PathBuf] {
+        &self.folders
+    }
+
     /// Says where plugins were looked for and how to name another place.
     pub(super) fn hint(&self) -> String {
         let folders: Vec<_> = self.folders.iter().map(|it| it.display().to_string()).collect();

@@ -10,7 +10,7 @@ fn plugin(folder: &Path, id: &str, world: &str) {
     let text = format!(
         "[plugin]\nid = \"{id}\"\nversion = \"0.1.0\"\nworld = \"{world}\"\napi = \"{}\"\n\
          component = \"{id}.wasm\"\n",
-        plugin::manifest::API
+        plugin::level::LEVELS.current
     );
     std::fs::write(folder.join("plugin.toml"), text).expect("written");
 }

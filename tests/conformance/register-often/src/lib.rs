@@ -1,6 +1,5 @@
 //! Registers more metrics than it may.
 
-use framegate_sdk::pipeline::metrics;
 use framegate_sdk::prelude::*;
 
 struct Guest;
@@ -13,7 +12,7 @@ impl Pipeline for Guest {
     fn start(_params: &str) -> Result<Self, SetupError> {
         for number in 1..=65 {
             let name = format!("m{number}");
-            let registered = metrics::register(&name, metrics::MetricKind::Counter, "");
+            let registered = Metric::counter(&name, "");
             assert_eq!(registered.is_ok(), number <= 64, "{number}: {}", log::last_error());
         }
         assert_eq!(log::last_error(), "metrics.register: metrics limit 64: plugin used 65");

@@ -13,7 +13,7 @@ import re
 import sys
 
 KERNELS = pathlib.Path(__file__).resolve().parent / "kernels"
-NAMES = ["convert", "convolve", "lut", "mix"]
+NAMES = ["areas", "convert", "convolve", "count", "filter", "lut", "mix", "shape"]
 HEADERS = ["color.h", "k.h"]
 VERSION = (12, 4)
 WHEEL = "12.4.127"

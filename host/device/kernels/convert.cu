@@ -1,7 +1,7 @@
 /* `convert`: from one pixel format to another, without a change of size.
  *
- * Luma planes are shared and need no kernel; here are chroma planes split and joined, and the ways
- * between Y, U, V and r, g, b. */
+ * Luma planes are shared and need no kernel; here are chroma planes split and joined, the ways
+ * between Y, U, V and r, g, b, words of 16 bits, and planes of floats. */
 #include "color.h"
 
 /* Planes of U and V from one plane of pairs, and back. An element is a pair. */
@@ -45,30 +45,14 @@ KFN void yuv_to_rgb_row(const ColorArgs *args, i32 y, i32 x0, i32 x1) {
         const i32 n = min_i32(TILE, end - x), c = (x >> 1) * args->chroma_step;
         Tile tile;
         tile_from_yuv(&args->matrix, luma + x, u + c, v + c, args->chroma_step, n, &tile);
-        if (args->step == 3) {
-            u8 *__restrict__ out = rgb + 3 * x;
-            EACH(i, n, TILE)
-                out[3 * i] = tile.r[i], out[3 * i + 1] = tile.g[i], out[3 * i + 2] = tile.b[i];
-        } else {
-            u8 *__restrict__ out = rgb + 4 * x;
-            EACH(i, n, TILE)
-                out[4 * i] = tile.r[i], out[4 * i + 1] = tile.g[i], out[4 * i + 2] = tile.b[i],
-                        out[4 * i + 3] = 255;
-        }
+        if (args->step == 3)
+            tile_to_rgb(&tile, n, rgb + 3 * x);
+        else
+            tile_to_rgba(&tile, 0, n, rgb + 4 * x);
     }
 }
 
 ENTRY(yuv_to_rgb, ColorArgs, yuv_to_rgb_row)
-
-KFN void tile_from_rgb(const u8 *rgb, i32 step, i32 n, Tile *__restrict__ tile) {
-    if (step == 3) {
-        EACH(i, n, TILE)
-            tile->r[i] = rgb[3 * i], tile->g[i] = rgb[3 * i + 1], tile->b[i] = rgb[3 * i + 2];
-    } else {
-        EACH(i, n, TILE)
-            tile->r[i] = rgb[4 * i], tile->g[i] = rgb[4 * i + 1], tile->b[i] = rgb[4 * i + 2];
-    }
-}
 
 /* An element is a block of two by two pixels. A picture without U (null) gets its Y only. */
 KFN void rgb_to_yuv_row(const ColorArgs *args, i32 y, i32 x0, i32 x1) {
@@ -111,3 +95,63 @@ KFN void repack_rgb_row(const RepackArgs *args, i32 y, i32 x0, i32 x1) {
 }
 
 ENTRY(repack_rgb, RepackArgs, repack_rgb_row)
+
+/* Samples of 16 bits, of which the upper ten count, to bytes and back. An element is a sample. */
+typedef struct {
+    Extent extent;
+    Plane in, out;
+} DepthArgs;
+
+KFN void shallow_row(const DepthArgs *args, i32 y, i32 x0, i32 x1) {
+    const u16 *in = (const u16 *)row_of(args->in, y);
+    u8 *__restrict__ out = row_of(args->out, y);
+    for (i32 x = x0; x < x1; x++) {
+        const u16 v = (u16)(((in[x] >> 6) + 2) >> 2);
+        out[x] = (u8)(v > 255 ? 255 : v);
+    }
+}
+
+ENTRY(shallow, DepthArgs, shallow_row)
+
+KFN void deep_row(const DepthArgs *args, i32 y, i32 x0, i32 x1) {
+    const u8 *in = row_of(args->in, y);
+    u16 *__restrict__ out = (u16 *)row_of(args->out, y);
+    for (i32 x = x0; x < x1; x++) out[x] = (u16)(in[x] << 8);
+}
+
+ENTRY(deep, DepthArgs, deep_row)
+
+/* Pixels of three bytes to planes of floats from 0 to 1 and back. An element is a pixel. */
+typedef struct {
+    Extent extent;
+    Plane rgb, r, g, b;
+} FloatsArgs;
+
+KFN float to_unit(u8 v) { return (float)v / 255.0f; }
+
+/* To the nearest; what is below 0 or no number is 0. */
+KFN u8 from_unit(float v) {
+    const float cut = v > 0.0f ? (v < 1.0f ? v : 1.0f) : 0.0f;
+    return (u8)(i32)(cut * 255.0f + 0.5f);
+}
+
+KFN void to_floats_row(const FloatsArgs *args, i32 y, i32 x0, i32 x1) {
+    const u8 *rgb = row_of(args->rgb, y);
+    float *__restrict__ r = (float *)row_of(args->r, y), *__restrict__ g = (float *)row_of(args->g, y),
+                        *__restrict__ b = (float *)row_of(args->b, y);
+    for (i32 x = x0; x < x1; x++)
+        r[x] = to_unit(rgb[3 * x]), g[x] = to_unit(rgb[3 * x + 1]), b[x] = to_unit(rgb[3 * x + 2]);
+}
+
+ENTRY(to_floats, FloatsArgs, to_floats_row)
+
+KFN void from_floats_row(const FloatsArgs *args, i32 y, i32 x0, i32 x1) {
+    u8 *__restrict__ rgb = row_of(args->rgb, y);
+    const float *r = (const float *)row_of(args->r, y), *g = (const float *)row_of(args->g, y),
+                *b = (const float *)row_of(args->b, y);
+    for (i32 x = x0; x < x1; x++)
+        rgb[3 * x] = from_unit(r[x]), rgb[3 * x + 1] = from_unit(g[x]),
+                rgb[3 * x + 2] = from_unit(b[x]);
+}
+
+ENTRY(from_floats, FloatsArgs, from_floats_row)

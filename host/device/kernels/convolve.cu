@@ -12,13 +12,6 @@ typedef struct {
     i32 weights[25]; /* Each fits 16 bits, which lets the CPU multiply in 16-bit lanes. */
 } ConvolveArgs;
 
-/* Sums kept at a time: in the CPU's nearest cache, or in a CUDA thread's registers. */
-#ifdef __CUDACC__
-#define SUMS SPAN
-#else
-#define SUMS 512
-#endif
-
 KFN i32 convolve_cut(i32 sum) { return clamp_i32(sum >> 10, 0, 255); }
 
 /* Adds the weighted pixels of one source row, for `n` elements from `at`. */
@@ -88,3 +81,35 @@ KFN void convolve_row(const ConvolveArgs *args, i32 y, i32 x0, i32 x1) {
 }
 
 ENTRY(convolve, ConvolveArgs, convolve_row)
+
+/* `edges`: |gx| + |gy| of the two Sobel kernels, cut to 255, of a plane of bytes. Outside lies the
+ * nearest edge pixel. */
+typedef struct {
+    Extent extent;
+    Plane in, out;
+} EdgesArgs;
+
+KFN u8 sobel(const u8 *above, const u8 *at, const u8 *below, i32 left, i32 x, i32 right) {
+    const i16 gx = (i16)(above[right] - above[left] + 2 * (at[right] - at[left]) + below[right] -
+                         below[left]);
+    const i16 gy = (i16)(below[left] + 2 * below[x] + below[right] - above[left] - 2 * above[x] -
+                         above[right]);
+    const i16 sum = (i16)((gx < 0 ? -gx : gx) + (gy < 0 ? -gy : gy));
+    return (u8)(sum > 255 ? 255 : sum);
+}
+
+KFN void edges_row(const EdgesArgs *args, i32 y, i32 x0, i32 x1) {
+    const i32 last = args->extent.columns - 1;
+    const u8 *above = row_of(args->in, clamp_i32(y - 1, 0, args->extent.rows - 1));
+    const u8 *at = row_of(args->in, y);
+    const u8 *below = row_of(args->in, clamp_i32(y + 1, 0, args->extent.rows - 1));
+    u8 *__restrict__ out = row_of(args->out, y);
+    const i32 from = clamp_i32(1, x0, x1), to = clamp_i32(last, from, x1);
+    for (i32 x = x0; x < from; x++)
+        out[x] = sobel(above, at, below, clamp_i32(x - 1, 0, last), x, clamp_i32(x + 1, 0, last));
+    for (i32 x = from; x < to; x++) out[x] = sobel(above, at, below, x - 1, x, x + 1);
+    for (i32 x = to; x < x1; x++)
+        out[x] = sobel(above, at, below, clamp_i32(x - 1, 0, last), x, clamp_i32(x + 1, 0, last));
+}
+
+ENTRY(edges, EdgesArgs, edges_row)

@@ -15,6 +15,7 @@ typedef short i16;
 typedef int i32;
 typedef unsigned int u32;
 typedef long long i64;
+typedef unsigned long long u64;
 
 #ifdef __CUDACC__
 #define KFN static __device__ __forceinline__
@@ -51,18 +52,47 @@ KFN i32 clamp_i32(i32 v, i32 low, i32 high) { return v < low ? low : (v > high ?
 
 KFN u8 to_u8(i32 v) { return (u8)clamp_i32(v, 0, 255); }
 
-/* ENTRY(name, Args, row) makes the entry `name` out of a row function. */
+/* Sums kept at a time: in the CPU's nearest cache, or in a CUDA thread's registers. */
+#ifdef __CUDACC__
+#define SUMS SPAN
+#else
+#define SUMS 512
+#endif
+
+/* (a * (255 - t) + b * t) / 255 to the nearest, exactly: the sum plus 128 is below 2^16. */
+KFN u8 mix_u8(u8 a, u8 b, u8 t) {
+    const u16 v = (u16)(a * (255 - t) + b * t + 128);
+    return (u8)((u16)(v + (v >> 8)) >> 8);
+}
+
+/* a * b / 255 to the nearest. */
+KFN u8 scale_u8(u8 a, u8 b) { return mix_u8(0, a, b); }
+
+/* ENTRY(name, Args, row) makes the entry `name` out of a row function, BAND_ENTRY(name, Args, band,
+ * span, high) out of a band function `band(args, y0, y1, x0, x1)`, which does `high` rows of `span`
+ * elements for a CUDA thread. `Kernel::tile` in src/launch.rs says the same. */
 #ifdef __CUDACC__
 /* Elements of one thread; few, so that neighbouring threads read neighbouring bytes. */
 #define SPAN 4
-#define ENTRY(name, Args, row)                                                                     \
+#define BAND_ENTRY(name, Args, band, span, high)                                                   \
     extern "C" __global__ void name(const __grid_constant__ Args args) {                           \
-        const i32 x = (i32)(blockIdx.x * blockDim.x + threadIdx.x) * SPAN;                         \
-        const i32 y = (i32)(blockIdx.y * blockDim.y + threadIdx.y);                                \
+        const i32 x = (i32)(blockIdx.x * blockDim.x + threadIdx.x) * (span);                       \
+        const i32 y = (i32)(blockIdx.y * blockDim.y + threadIdx.y) * (high);                       \
         if (y < args.extent.rows && x < args.extent.columns)                                       \
-            row(&args, y, x, min_i32(x + SPAN, args.extent.columns));                              \
+            band(&args, y, min_i32(y + (high), args.extent.rows), x,                               \
+                 min_i32(x + (span), args.extent.columns));                                        \
     }
+#define ENTRY(name, Args, row)                                                                     \
+    KFN void name##_band(const Args *args, i32 y, i32 y1, i32 x0, i32 x1) {                        \
+        row(args, y, x0, x1);                                                                      \
+    }                                                                                              \
+    BAND_ENTRY(name, Args, name##_band, SPAN, 1)
 #else
+#define BAND_ENTRY(name, Args, band, span, high)                                                   \
+    static void name(const void *opaque, i32 y0, i32 y1) {                                         \
+        const Args *args = (const Args *)opaque;                                                   \
+        band(args, y0, y1, 0, args->extent.columns);                                               \
+    }
 #define ENTRY(name, Args, row)                                                                     \
     static void name(const void *opaque, i32 y0, i32 y1) {                                         \
         const Args *args = (const Args *)opaque;                                                   \

@@ -1,8 +1,8 @@
-/* `mix`: (a * (255 - t) + b * t) / 255, rounded to the nearest. An element is a byte.
- *
- * With v = a * (255 - t) + b * t + 128 below 2^16, (v + (v >> 8)) >> 8 is exactly that quotient. */
+/* Bytes of pictures that lie on each other: `mix`, `denoise`, `threshold`, `noise`, and the one
+ * kernel behind `overlay`, `composite` and everything that draws. */
 #include "k.h"
 
+/* `mix`: (a * (255 - t) + b * t) / 255, rounded to the nearest. An element is a byte. */
 typedef struct {
     Extent extent;
     Plane a, b, out;
@@ -20,3 +20,161 @@ KFN void mix_row(const MixArgs *args, i32 y, i32 x0, i32 x1) {
 }
 
 ENTRY(mix, MixArgs, mix_row)
+
+/* `denoise`: the share of `previous` in 256ths falls from 192 where nothing differs to 0 where the
+ * two differ by `strength`. An element is a byte. */
+typedef struct {
+    Extent extent;
+    Plane in, previous, out;
+    i32 strength, slope; /* slope: 192 * 256 / strength. */
+} DenoiseArgs;
+
+KFN void denoise_row(const DenoiseArgs *args, i32 y, i32 x0, i32 x1) {
+    const u8 *in = row_of(args->in, y), *previous = row_of(args->previous, y);
+    u8 *__restrict__ out = row_of(args->out, y);
+    const u8 strength = (u8)args->strength;
+    const u16 slope = (u16)args->slope;
+    for (i32 x = x0; x < x1; x++) {
+        const u8 a = in[x], b = previous[x];
+        const u8 apart = (u8)(a > b ? a - b : b - a);
+        const u8 near = (u8)(strength > apart ? strength - apart : 0);
+        const u16 share = (u16)((u16)(near * slope) >> 8);
+        out[x] = (u8)((u16)(a * (u16)(256 - share) + b * share + 128) >> 8);
+    }
+}
+
+ENTRY(denoise, DenoiseArgs, denoise_row)
+
+/* `threshold`: 255 where a byte is at least `level`, else 0. */
+typedef struct {
+    Extent extent;
+    Plane in, out;
+    i32 level;
+} ThresholdArgs;
+
+KFN void threshold_row(const ThresholdArgs *args, i32 y, i32 x0, i32 x1) {
+    const u8 *in = row_of(args->in, y), level = (u8)args->level;
+    u8 *__restrict__ out = row_of(args->out, y);
+    for (i32 x = x0; x < x1; x++) out[x] = (u8)(in[x] >= level ? 255 : 0);
+}
+
+ENTRY(threshold, ThresholdArgs, threshold_row)
+
+/* `noise`: adds a number from -strength to strength, which depends on seed, row and byte only. An
+ * element is a byte; of pixels of four bytes the fourth is copied. */
+typedef struct {
+    Extent extent;
+    Plane in, out;
+    i32 step, strength;
+    u32 seed;
+} NoiseArgs;
+
+KFN u32 scramble(u32 v) {
+    v = (v ^ (v >> 16)) * 0x7FEB352Du;
+    v = (v ^ (v >> 15)) * 0x846CA68Bu;
+    return v ^ (v >> 16);
+}
+
+KFN void noise_row(const NoiseArgs *args, i32 y, i32 x0, i32 x1) {
+    const u8 *in = row_of(args->in, y);
+    u8 *__restrict__ out = row_of(args->out, y);
+    const u32 row = scramble(args->seed + scramble((u32)y)), width = 2 * (u32)args->strength + 1;
+    const i32 strength = args->strength;
+    for (i32 x = x0; x < x1; x++)
+        out[x] = to_u8(in[x] + (i32)((scramble(row + (u32)x) >> 16) * width >> 16) - strength);
+    if (args->step == 4)
+        for (i32 x = x0; x < x1; x++)
+            if ((x & 3) == 3) out[x] = in[x];
+}
+
+ENTRY(noise, NoiseArgs, noise_row)
+
+/* Lays `top`, or one colour, on `base` with its corner at (x, y), as far as `mask` times `alpha`
+ * says. Without `top` (null) the colour is laid, without `mask` (null) all of it. With `opaque` the
+ * fourth byte of top counts as 255: then the result is as opaque as both together.
+ *
+ * An element is a pixel. In a plane of halved colour it is a sample: the mean, in one rounding, of
+ * what its two by two pixels would become; a pixel beyond the edge is its nearest neighbour. */
+typedef struct {
+    Extent extent;
+    Plane base, top, mask, out;
+    i32 width, height; /* Of the base, in pixels. */
+    i32 x, y, top_width, top_height;
+    i32 step, top_step, mask_step; /* Bytes from one pixel, or sample, to the next. */
+    i32 alpha, opaque, halved;
+    u8 color[4];
+} BlendArgs;
+
+KFN void blend_span(const BlendArgs *args, i32 y, i32 x0, i32 x1, i32 step) {
+    const i32 top_y = y - args->y, mask_step = args->mask_step, top_step = args->top_step;
+    const u8 alpha = (u8)args->alpha, *base = row_of(args->base, y);
+    const u8 *mask = args->mask.data ? row_of(args->mask, top_y) - args->x * mask_step : 0;
+    const u8 *top = args->top.data ? row_of(args->top, top_y) - args->x * top_step : 0;
+    u8 *__restrict__ out = row_of(args->out, y);
+    for (i32 x = x0; x < x1; x++) {
+        const u8 share = mask ? scale_u8(mask[x * mask_step], alpha) : alpha;
+        for (i32 c = 0; c < step; c++) {
+            const u8 over = c == 3 && args->opaque ? 255 : top ? top[x * top_step + c]
+                                                               : args->color[c];
+            out[x * step + c] = mix_u8(base[x * step + c], over, share);
+        }
+    }
+}
+
+KFN u8 blend_sample(const BlendArgs *args, i32 x, i32 y, i32 c) {
+    const i32 base = row_of(args->base, y)[x * args->step + c];
+    i32 sum = 510;
+    for (i32 i = 0; i < 4; i++) {
+        const i32 at_x = min_i32(2 * x + (i & 1), args->width - 1) - args->x;
+        const i32 at_y = min_i32(2 * y + (i >> 1), args->height - 1) - args->y;
+        i32 share = 0, over = args->color[c];
+        if (at_x >= 0 && at_y >= 0 && at_x < args->top_width && at_y < args->top_height) {
+            share = args->alpha;
+            if (args->mask.data)
+                share = scale_u8(row_of(args->mask, at_y)[at_x * args->mask_step], (u8)share);
+            if (args->top.data)
+                over = row_of(args->top, at_y >> 1)[(at_x >> 1) * args->top_step + c];
+        }
+        sum += base * (255 - share) + over * share;
+    }
+    return (u8)(sum / 1020);
+}
+
+KFN void copy_span(const BlendArgs *args, i32 y, i32 x0, i32 x1) {
+    const u8 *base = row_of(args->base, y);
+    u8 *__restrict__ out = row_of(args->out, y);
+    for (i32 at = x0 * args->step; at < x1 * args->step; at++) out[at] = base[at];
+}
+
+KFN void blend_halved_row(const BlendArgs *args, i32 y, i32 x0, i32 x1) {
+    const i32 outside = 2 * y + 1 < args->y || 2 * y >= args->y + args->top_height;
+    const i32 from = outside ? x1 : clamp_i32((args->x - 1) >> 1, x0, x1);
+    const i32 to = clamp_i32((args->x + args->top_width + 1) >> 1, from, x1);
+    copy_span(args, y, x0, from);
+    for (i32 x = from; x < to; x++)
+        for (i32 c = 0; c < args->step; c++)
+            row_of(args->out, y)[x * args->step + c] = blend_sample(args, x, y, c);
+    copy_span(args, y, to, x1);
+}
+
+KFN void blend_row(const BlendArgs *args, i32 y, i32 x0, i32 x1) {
+    if (args->halved) {
+        blend_halved_row(args, y, x0, x1);
+        return;
+    }
+    const i32 outside = y < args->y || y >= args->y + args->top_height;
+    const i32 from = outside ? x1 : clamp_i32(args->x, x0, x1);
+    const i32 to = clamp_i32(args->x + args->top_width, from, x1);
+    copy_span(args, y, x0, from);
+    if (args->step == 1 && args->mask_step == 1 && args->top_step == 1)
+        blend_span(args, y, from, to, 1);
+    else if (args->step == 1)
+        blend_span(args, y, from, to, 1);
+    else if (args->step == 3)
+        blend_span(args, y, from, to, 3);
+    else
+        blend_span(args, y, from, to, 4);
+    copy_span(args, y, to, x1);
+}
+
+ENTRY(blend, BlendArgs, blend_row)

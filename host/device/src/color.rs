@@ -1,6 +1,7 @@
 //! The one table of colour coefficients, derived from the two constants of each standard.
 //!
-//! Video range: black is Y 16, white is Y 235, U and V are 16..240 around 128.
+//! In the limited range black is Y 16, white is Y 235, U and V are 16..240 around 128; in the full
+//! one Y is 0..255 and U and V are 0.5..255.5 around 128, cut to bytes.
 //!
 //! **Invariant:** white and grey stay white and grey: the gains to Y add up to the whole range, and
 //! those to U and to V add up to nothing.
@@ -8,6 +9,54 @@
 /// Rows from which a picture counts as high definition and is taken for BT.709, else for BT.601:
 /// what players assume of a stream that does not say.
 pub const HD_ROWS: u32 = 720;
+
+/// The standard that says how much of r, g and b is in Y.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standard {
+    /// ITU-R BT.601, for standard definition.
+    Bt601,
+    /// ITU-R BT.709, for high definition.
+    Bt709,
+}
+
+/// Which numbers Y, U and V use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Range {
+    /// 16 to 235, and 16 to 240.
+    Limited,
+    /// 0 to 255.
+    Full,
+}
+
+/// What Y, U, V mean in all pictures of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ColorSpace {
+    /// The standard.
+    pub standard: Standard,
+    /// The range.
+    pub range: Range,
+}
+
+impl ColorSpace {
+    /// Returns what players assume of a picture of `height` rows that does not say.
+    pub const fn of_height(height: u32) -> Self {
+        let standard = if height >= HD_ROWS { Standard::Bt709 } else { Standard::Bt601 };
+        Self { standard, range: Range::Limited }
+    }
+}
+
+/// A colour, 0 to 255 each; `a` 255 is opaque.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Color {
+    /// Red.
+    pub r: u8,
+    /// Green.
+    pub g: u8,
+    /// Blue.
+    pub b: u8,
+    /// Alpha.
+    pub a: u8,
+}
 
 /// Gains in units of 2^-14; `Matrix` in `kernels/color.h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,35 +76,52 @@ pub(crate) struct Matrix {
     vr: i32,
     vg: i32,
     vb: i32,
+    black: i32,
 }
 
-/// ITU-R BT.601, for standard definition.
-const BT601: Matrix = matrix(2_990, 1_140);
-/// ITU-R BT.709, for high definition.
-const BT709: Matrix = matrix(2_126, 722);
-
 impl Matrix {
-    /// Returns the coefficients for pictures of `height` rows.
-    pub(crate) const fn of_height(height: u32) -> Self {
-        if height >= HD_ROWS { BT709 } else { BT601 }
+    /// Returns the coefficients of a colour space.
+    pub(crate) const fn of(space: ColorSpace) -> Self {
+        let (kr, kb) = match space.standard {
+            Standard::Bt601 => (2_990, 1_140),
+            Standard::Bt709 => (2_126, 722),
+        };
+        match space.range {
+            Range::Limited => matrix(kr, kb, 219, 224, 16),
+            Range::Full => matrix(kr, kb, 255, 255, 0),
+        }
+    }
+
+    /// Returns Y, U and V of a colour.
+    pub(crate) fn yuv(&self, color: Color) -> [u8; 3] {
+        let weigh = |r: i32, g: i32, b: i32| {
+            let [red, green, blue] = [color.r, color.g, color.b].map(i32::from);
+            (r * red + g * green + b * blue + (1 << 13)) >> 14
+        };
+        let y = self.black + weigh(self.yr, self.yg, self.yb);
+        let u = 128 + weigh(self.ur, self.ug, self.ub);
+        let v = 128 + weigh(self.vr, self.vg, self.vb);
+        [y, u, v].map(|part| part.clamp(0, 255) as u8)
     }
 }
 
-/// Derives the gains from the shares of red and blue in luma, in ten-thousandths.
-const fn matrix(kr: i64, kb: i64) -> Matrix {
+/// Derives the gains from the shares of red and blue in luma, in ten-thousandths, and the steps from
+/// least to most of Y and of U and V.
+const fn matrix(kr: i64, kb: i64, luma: i64, chroma: i64, black: i32) -> Matrix {
     const ONE: i64 = 10_000;
     let kg = ONE - kr - kb;
-    let (yr, yb) = (gain(kr * 219, ONE * 255), gain(kb * 219, ONE * 255));
-    let half = gain(224, 2 * 255);
-    let (ur, vb) = (-gain(kr * 224, (ONE - kb) * 2 * 255), -gain(kb * 224, (ONE - kr) * 2 * 255));
+    let (yr, yb) = (gain(kr * luma, ONE * 255), gain(kb * luma, ONE * 255));
+    let half = gain(chroma, 2 * 255);
+    let (ur, vb) =
+        (-gain(kr * chroma, (ONE - kb) * 2 * 255), -gain(kb * chroma, (ONE - kr) * 2 * 255));
     Matrix {
-        luma: gain(255, 219),
-        rv: gain(2 * (ONE - kr) * 255, ONE * 224),
-        gu: -gain(2 * (ONE - kb) * kb * 255, ONE * kg * 224),
-        gv: -gain(2 * (ONE - kr) * kr * 255, ONE * kg * 224),
-        bu: gain(2 * (ONE - kb) * 255, ONE * 224),
+        luma: gain(255, luma),
+        rv: gain(2 * (ONE - kr) * 255, ONE * chroma),
+        gu: -gain(2 * (ONE - kb) * kb * 255, ONE * kg * chroma),
+        gv: -gain(2 * (ONE - kr) * kr * 255, ONE * kg * chroma),
+        bu: gain(2 * (ONE - kb) * 255, ONE * chroma),
         yr,
-        yg: gain(219, 255) - yr - yb,
+        yg: gain(luma, 255) - yr - yb,
         yb,
         ur,
         ug: -(half + ur),
@@ -63,6 +129,7 @@ const fn matrix(kr: i64, kb: i64) -> Matrix {
         vr: half,
         vg: -(half + vb),
         vb,
+        black,
     }
 }
 

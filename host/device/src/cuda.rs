@@ -16,7 +16,7 @@ use domain::planes::Owner;
 
 use crate::backend::{Backend, Direction, Memory, PlaneCopy};
 use crate::error::{DeviceError, OpenError};
-use crate::launch::{Kernel, Launch, PTX, SPAN};
+use crate::launch::{Kernel, Launch, PTX};
 
 /// Threads of a block: a warp along the row, so that its reads join, and eight rows.
 const BLOCK: (u32, u32) = (32, 8);
@@ -151,9 +151,10 @@ impl Backend for CudaBackend {
         let function = self.card.functions.get(&launch.kernel());
         let function = function.expect("every kernel is in `PTX`, and all of that was loaded");
         let extent = launch.extent();
+        let (span, high) = launch.kernel().tile();
         let grid = (
-            (extent.columns as u32).div_ceil(BLOCK.0 * SPAN),
-            (extent.rows as u32).div_ceil(BLOCK.1),
+            (extent.columns as u32).div_ceil(BLOCK.0 * span),
+            (extent.rows as u32).div_ceil(BLOCK.1 * high),
             1,
         );
         let mut arguments: [*mut c_void; 1] = [launch.arguments().cast_mut()];

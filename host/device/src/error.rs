@@ -109,14 +109,30 @@ pub enum DeviceError {
         given: usize,
     },
     /// Pictures that must be alike are not.
-    #[error("`{op}` of `{first}` and `{second}`: format and size must be equal")]
+    #[error("`{op}` of `{first}` and `{second}`: {what} must be equal")]
     Unlike {
         /// The op.
         op: &'static str,
+        /// What differs.
+        what: &'static str,
         /// Format and size of the first picture.
         first: String,
         /// Format and size of the second picture.
         second: String,
+    },
+    /// A format that an op does not take.
+    #[error("`{op}` takes no `{}`", .given.name())]
+    Format {
+        /// The op.
+        op: &'static str,
+        /// What it was given.
+        given: PixelFormat,
+    },
+    /// A number of ops outside what a graph has.
+    #[error("a graph of more than {limit} ops")]
+    GraphFull {
+        /// The most it has.
+        limit: usize,
     },
     /// A size outside what a picture may have.
     #[error("a picture of `{width}x{height}` (1 to {max} pixels a side)")]
@@ -184,9 +200,12 @@ impl DeviceError {
     /// Returns the class of the error.
     pub const fn class(&self) -> Class {
         match self {
-            Self::Exhausted { .. } | Self::OutOfMemory { .. } => Class::Exhausted,
+            Self::Exhausted { .. } | Self::OutOfMemory { .. } | Self::GraphFull { .. } => {
+                Class::Exhausted
+            }
             Self::PictureCount { .. }
             | Self::Unlike { .. }
+            | Self::Format { .. }
             | Self::Size { .. }
             | Self::Argument { .. }
             | Self::Elsewhere { .. }

@@ -6,226 +6,130 @@
 //!
 //! **Invariant:** a plane that an op leaves as it is, is shared, never copied.
 
+mod areas;
+mod blend;
+mod color;
+mod convert;
+mod count;
+mod filter;
+mod place;
+
 use domain::planes::{Owner, PixelFormat, Plane};
 
 use crate::color::Matrix;
 use crate::error::DeviceError;
-use crate::launch::{
-    Args, ColorArgs, ConvolveArgs, Extent, Launch, LutArgs, LutYuvArgs, MixArgs, PairsArgs,
-    PlaneArg, RepackArgs,
-};
-use crate::op::{Convolution, Lut, Op};
+use crate::launch::{Args, Launch, PlaneArg};
+use crate::op::Op;
+use crate::shape::Shape;
 use crate::stream::Stream;
 use crate::surface::{PlaneRef, Surface};
+
+pub use count::Counts;
+
+/// Pictures that an op takes at most.
+pub(crate) const PICTURES_MAX: usize = 3;
 
 type Parts = [Option<PlaneRef>; 3];
 
 impl Stream {
     /// Does an op. The result is there at once on the CPU, and in the order of the stream on a card.
-    /// Errors: the wrong number of pictures, pictures that are not alike or not the device's,
+    /// Errors: pictures that the op does not take (see [`Op::shape`]) or that are not the device's,
     /// memory used up.
     pub fn run(&self, op: &Op, inputs: &[&Surface]) -> Result<Surface, DeviceError> {
-        if inputs.len() != op.pictures() {
-            return Err(DeviceError::PictureCount {
-                op: op.name(),
-                expected: op.pictures(),
-                given: inputs.len(),
-            });
-        }
-        for input in inputs {
+        let nothing = Shape { format: PixelFormat::Gray, width: 0, height: 0 };
+        let mut shapes = [nothing; PICTURES_MAX];
+        for (shape, input) in shapes.iter_mut().zip(inputs) {
             self.check_input(input)?;
+            *shape = input.shape();
         }
-        let first = inputs[0];
-        let result = match op {
-            Op::Convert { format } => self.convert(first, *format)?,
-            Op::Convolve(convolution) => self.convolve(first, convolution)?,
-            Op::ApplyLut(lut) => self.apply_lut(first, lut)?,
-            Op::Mix { t } => self.mix(first, inputs[1], *t)?,
+        let result = match shapes.get(..inputs.len()) {
+            Some(shapes) => op.shape(shapes)?,
+            None => return Err(too_many(op, inputs)),
         };
-        if self.backend.owner() != Owner::Host {
-            // Pooled planes are used again in stream order; a foreign owner must be kept.
-            for input in inputs.iter().filter(|input| is_foreign(input)) {
-                self.hold(input)?;
-            }
-        }
+        let result = match inputs {
+            [] => self.blank(result, op)?,
+            [first] => self.run_on_one(op, first, result)?,
+            [first, rest @ ..] => self.run_on_more(op, first, rest)?,
+        };
+        self.hold_foreign(inputs)?;
         Ok(result)
     }
 
-    fn convert(&self, input: &Surface, format: PixelFormat) -> Result<Surface, DeviceError> {
-        use PixelFormat::{Gray, Nv12, Rgb24, Rgba, Yuv420p};
-        let parts = match (input.format(), format) {
-            (from, to) if from == to => return Ok(input.clone()),
-            (Nv12 | Yuv420p, Gray) => [luma_of(input), None, None],
-            (Gray, Nv12 | Yuv420p) => self.add_neutral_chroma(input, format)?,
-            (Nv12, _) if format == Yuv420p => self.split_chroma(input)?,
-            (Yuv420p, _) if format == Nv12 => self.join_chroma(input)?,
-            (Gray, _) => {
-                let yuv = self.convert(input, Yuv420p)?;
-                self.yuv_to_rgb(&yuv, format)?
+    fn run_on_one(&self, op: &Op, input: &Surface, result: Shape) -> Result<Surface, DeviceError> {
+        match op {
+            Op::Convert { format } => self.convert(input, *format),
+            Op::Resize { sampling, .. } => self.resize(input, result, *sampling),
+            Op::Crop { area } => {
+                Ok(self.view(input, (area.x as u32, area.y as u32), result.size()))
             }
-            (Nv12 | Yuv420p, _) => self.yuv_to_rgb(input, format)?,
-            (Rgb24 | Rgba, Rgb24 | Rgba) => self.repack(input, format)?,
-            (Rgb24 | Rgba, Nv12 | Yuv420p | Gray) => self.rgb_to_yuv(input, format)?,
-        };
-        Ok(self.finish(input, format, parts))
+            Op::Pad { borders, fill } => self.pad(input, result, *borders, *fill),
+            Op::Rotate { quarters } => self.rotate(input, result, quarters % 4),
+            Op::Flip { axis } => self.flip(input, *axis),
+            Op::BoxBlur { radius } => self.box_blur(input, *radius),
+            Op::GaussianBlur(blur) => self.smooth(input, blur),
+            Op::BlurAreas { areas, blur } => self.blur_areas(input, areas, blur),
+            Op::PixelateAreas { areas, block } => self.pixelate_areas(input, areas, *block),
+            Op::Edges => self.edges(input),
+            Op::Convolve(convolution) => self.convolve(input, convolution),
+            Op::ApplyLut(lut) => self.apply_lut(input, lut),
+            Op::ColorMatrix(matrix) => self.color_matrix(input, matrix),
+            Op::Threshold { level } => self.threshold(input, *level),
+            Op::DrawRects { areas, thickness, ink } => {
+                self.draw_rects(input, areas, *thickness, *ink)
+            }
+            Op::DrawText { text, x, y, size, ink } => {
+                self.draw_text(input, text, (*x, *y), *size, *ink)
+            }
+            Op::Noise { strength, seed } => self.noise(input, *strength, *seed),
+            Op::Blank { .. }
+            | Op::Mix { .. }
+            | Op::Denoise { .. }
+            | Op::Overlay { .. }
+            | Op::Composite => Err(too_many(op, &[input])),
+        }
     }
 
-    fn add_neutral_chroma(
+    fn run_on_more(
         &self,
-        input: &Surface,
-        format: PixelFormat,
-    ) -> Result<Parts, DeviceError> {
-        let (row, rows) = format.plane_size(1, input.width(), input.height());
-        let neutral = self.neutral_plane(row, rows)?;
-        let third = (format.planes() == 3).then(|| neutral.clone());
-        Ok([luma_of(input), Some(neutral), third])
-    }
-
-    fn split_chroma(&self, input: &Surface) -> Result<Parts, DeviceError> {
-        let (row, rows) = PixelFormat::Yuv420p.plane_size(1, input.width(), input.height());
-        let (u, v) = (self.new_plane(row, rows)?, self.new_plane(row, rows)?);
-        self.launch(Args::SplitPairs(PairsArgs {
-            extent: Extent::new(row, rows),
-            pairs: arg(input, 1),
-            u: u.plane().into(),
-            v: v.plane().into(),
-        }))?;
-        Ok([luma_of(input), Some(u), Some(v)])
-    }
-
-    fn join_chroma(&self, input: &Surface) -> Result<Parts, DeviceError> {
-        let (row, rows) = PixelFormat::Nv12.plane_size(1, input.width(), input.height());
-        let pairs = self.new_plane(row, rows)?;
-        self.launch(Args::JoinPairs(PairsArgs {
-            extent: Extent::new(row / 2, rows),
-            pairs: pairs.plane().into(),
-            u: arg(input, 1),
-            v: arg(input, 2),
-        }))?;
-        Ok([luma_of(input), Some(pairs), None])
-    }
-
-    fn yuv_to_rgb(&self, input: &Surface, format: PixelFormat) -> Result<Parts, DeviceError> {
-        let parts = self.new_parts(input, format)?;
-        let (width, height) = size_of(input);
-        self.launch(Args::YuvToRgb(ColorArgs {
-            extent: Extent::new(width.div_ceil(2), height),
-            yuv: yuv_args(input.format(), [0, 1, 2].map(|index| plane_of(input, index))),
-            rgb: part_arg(&parts, 0),
-            width: width as i32,
-            height: height as i32,
-            chroma_step: chroma_step(input.format()),
-            step: pixel_bytes(format),
-            matrix: Matrix::of_height(input.height()),
-        }))?;
-        Ok(parts)
-    }
-
-    fn rgb_to_yuv(&self, input: &Surface, format: PixelFormat) -> Result<Parts, DeviceError> {
-        let parts = self.new_parts(input, format)?;
-        let (width, height) = size_of(input);
-        self.launch(Args::RgbToYuv(ColorArgs {
-            extent: Extent::new(width.div_ceil(2), height.div_ceil(2)),
-            yuv: yuv_args(format, [0, 1, 2].map(|index| part_plane(&parts, index))),
-            rgb: arg(input, 0),
-            width: width as i32,
-            height: height as i32,
-            chroma_step: chroma_step(format),
-            step: pixel_bytes(input.format()),
-            matrix: Matrix::of_height(input.height()),
-        }))?;
-        Ok(parts)
-    }
-
-    fn repack(&self, input: &Surface, format: PixelFormat) -> Result<Parts, DeviceError> {
-        let parts = self.new_parts(input, format)?;
-        let (width, height) = size_of(input);
-        self.launch(Args::RepackRgb(RepackArgs {
-            extent: Extent::new(width, height),
-            input: arg(input, 0),
-            output: part_arg(&parts, 0),
-            in_step: pixel_bytes(input.format()),
-            out_step: pixel_bytes(format),
-        }))?;
-        Ok(parts)
-    }
-
-    fn convolve(&self, input: &Surface, kernel: &Convolution) -> Result<Surface, DeviceError> {
-        let format = input.format();
-        let (row, rows) = format.plane_size(0, input.width(), input.height());
-        let first = self.new_plane(row, rows)?;
-        self.launch(Args::Convolve(ConvolveArgs {
-            extent: Extent::new(row, rows),
-            input: arg(input, 0),
-            output: first.plane().into(),
-            step: pixel_bytes(format),
-            radius: kernel.radius,
-            bias: kernel.bias,
-            weights: kernel.weights,
-        }))?;
-        let [_, second, third] = input.plane_refs().clone();
-        Ok(self.finish(input, format, [Some(first), second, third]))
-    }
-
-    fn apply_lut(&self, input: &Surface, lut: &Lut) -> Result<Surface, DeviceError> {
-        let format = input.format();
-        let parts = self.new_parts(input, format)?;
-        let (width, height) = size_of(input);
-        let curves = *lut.0;
-        self.launch(match format {
-            PixelFormat::Gray | PixelFormat::Rgb24 | PixelFormat::Rgba => Args::LutBytes(LutArgs {
-                extent: Extent::new(width, height),
-                input: arg(input, 0),
-                output: part_arg(&parts, 0),
-                step: pixel_bytes(format),
-                curves,
-            }),
-            PixelFormat::Nv12 | PixelFormat::Yuv420p => Args::LutYuv(LutYuvArgs {
-                extent: Extent::new(width.div_ceil(2), height.div_ceil(2)),
-                input: yuv_args(format, [0, 1, 2].map(|index| plane_of(input, index))),
-                output: yuv_args(format, [0, 1, 2].map(|index| part_plane(&parts, index))),
-                width: width as i32,
-                height: height as i32,
-                chroma_step: chroma_step(format),
-                matrix: Matrix::of_height(input.height()),
-                curves,
-            }),
-        })?;
-        Ok(self.finish(input, format, parts))
-    }
-
-    fn mix(&self, a: &Surface, b: &Surface, t: u8) -> Result<Surface, DeviceError> {
-        let shape = |of: &Surface| (of.format(), of.width(), of.height());
-        if shape(a) != shape(b) {
-            return Err(DeviceError::Unlike { op: "mix", first: a.shape(), second: b.shape() });
+        op: &Op,
+        first: &Surface,
+        rest: &[&Surface],
+    ) -> Result<Surface, DeviceError> {
+        match (op, rest) {
+            (Op::Mix { t }, [other]) => self.mix(first, other, *t),
+            (Op::Denoise { strength }, [other]) => self.denoise(first, other, *strength),
+            (Op::Overlay { x, y, alpha }, [top]) => self.overlay(first, top, (*x, *y), *alpha),
+            (Op::Composite, [top, mask]) => self.composite(first, top, mask),
+            _ => Err(too_many(op, rest)),
         }
-        let format = a.format();
-        let parts = self.new_parts(a, format)?;
-        for index in 0..format.planes() {
-            let (row, rows) = format.plane_size(index, a.width(), a.height());
-            self.launch(Args::Mix(MixArgs {
-                extent: Extent::new(row, rows),
-                a: arg(a, index),
-                b: arg(b, index),
-                output: part_arg(&parts, index),
-                t: i32::from(t),
-            }))?;
-        }
-        Ok(self.finish(a, format, parts))
     }
 
-    /// Takes all the planes of a picture of the size of `like`.
-    fn new_parts(&self, like: &Surface, format: PixelFormat) -> Result<Parts, DeviceError> {
+    /// Keeps pictures that come from elsewhere until a card has read them.
+    pub(crate) fn hold_foreign(&self, inputs: &[&Surface]) -> Result<(), DeviceError> {
+        if self.backend.owner() == Owner::Host {
+            return Ok(());
+        }
+        // Pooled planes are used again in stream order; a foreign owner must be kept.
+        inputs.iter().filter(|input| is_foreign(input)).try_for_each(|input| self.hold(input))
+    }
+
+    /// Takes all the planes of a picture.
+    fn new_parts(&self, shape: Shape) -> Result<Parts, DeviceError> {
         let mut parts = [None, None, None];
-        for (index, slot) in parts.iter_mut().enumerate().take(format.planes()) {
-            let (row, rows) = format.plane_size(index, like.width(), like.height());
+        for (index, slot) in parts.iter_mut().enumerate().take(shape.format.planes()) {
+            let (row, rows) = shape.format.plane_size(index, shape.width, shape.height);
             *slot = Some(self.new_plane(row, rows)?);
         }
         Ok(parts)
     }
 
-    fn finish(&self, like: &Surface, format: PixelFormat, parts: Parts) -> Surface {
-        Surface::from_parts(format, like.width(), like.height(), self.backend.owner(), parts)
+    fn finish(&self, shape: Shape, parts: Parts) -> Surface {
+        let Shape { format, width, height } = shape;
+        Surface::from_parts(format, width, height, self.backend.owner(), parts)
+    }
+
+    fn matrix(&self, height: u32) -> Matrix {
+        Matrix::of(self.color_space(height))
     }
 
     fn launch(&self, args: Args) -> Result<(), DeviceError> {
@@ -237,16 +141,12 @@ impl Stream {
     }
 }
 
+fn too_many(op: &Op, inputs: &[&Surface]) -> DeviceError {
+    DeviceError::PictureCount { op: op.name(), expected: op.pictures(), given: inputs.len() }
+}
+
 fn is_foreign(surface: &Surface) -> bool {
     surface.plane_refs().iter().flatten().any(|shared| shared.lease().is_none())
-}
-
-fn luma_of(surface: &Surface) -> Option<PlaneRef> {
-    surface.plane_refs()[0].clone()
-}
-
-fn plane_of(surface: &Surface, index: usize) -> Option<Plane> {
-    surface.plane(index)
 }
 
 fn part_plane(parts: &Parts, index: usize) -> Option<Plane> {
@@ -264,9 +164,10 @@ fn arg(surface: &Surface, index: usize) -> PlaneArg {
 /// Returns Y, U and V of planes: of pairs, V is the byte after U.
 fn yuv_args(format: PixelFormat, planes: [Option<Plane>; 3]) -> [PlaneArg; 3] {
     let [luma, second, third] = planes;
-    let third = match format {
-        PixelFormat::Nv12 => second.map(|pairs| Plane { address: pairs.address + 1, ..pairs }),
-        PixelFormat::Yuv420p | PixelFormat::Rgb24 | PixelFormat::Rgba | PixelFormat::Gray => third,
+    let third = if format == PixelFormat::Nv12 {
+        second.map(|pairs| Plane { address: pairs.address + 1, ..pairs })
+    } else {
+        third
     };
     [luma, second, third].map(|plane| plane.map_or(PlaneArg::NONE, PlaneArg::from))
 }
@@ -276,15 +177,17 @@ const fn chroma_step(format: PixelFormat) -> i32 {
     if matches!(format, PixelFormat::Nv12) { 2 } else { 1 }
 }
 
-/// Returns the bytes of a pixel in the first plane.
-const fn pixel_bytes(format: PixelFormat) -> i32 {
-    match format {
-        PixelFormat::Rgb24 => 3,
-        PixelFormat::Rgba => 4,
-        PixelFormat::Nv12 | PixelFormat::Yuv420p | PixelFormat::Gray => 1,
+/// Returns the bytes of a pixel, or sample, of a plane of a basic format.
+const fn step_of(format: PixelFormat, plane: usize) -> usize {
+    match (format, plane) {
+        (PixelFormat::Rgb24, _) => 3,
+        (PixelFormat::Rgba, _) => 4,
+        (PixelFormat::Nv12, 1) => 2,
+        _ => 1,
     }
 }
 
-fn size_of(surface: &Surface) -> (usize, usize) {
-    (surface.width() as usize, surface.height() as usize)
+/// Says whether a plane of a format has half the size both ways.
+const fn is_halved(format: PixelFormat, plane: usize) -> bool {
+    format.halves_color() && plane > 0
 }

@@ -6,12 +6,14 @@
 //! **Invariant:** pictures of one stream never come from, or go to, another stream's memory; memory
 //! that a copy still needs is held until it has been waited for.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use domain::planes::{Owner, PixelFormat};
 
 use crate::backend::{Backend, Direction, PlaneCopy};
+use crate::color::ColorSpace;
 use crate::error::DeviceError;
+use crate::op::Sampling;
 use crate::pool::{Pool, Space};
 use crate::surface::{PlaneRef, ROW_ALIGN, Surface, check_size};
 
@@ -22,6 +24,26 @@ const IN_FLIGHT_MAX: usize = 64;
 /// Chroma of a gray picture.
 const NEUTRAL: u8 = 128;
 
+/// Tables that a stream keeps: for a session that shows several sizes with several looks.
+const TABLES_MAX: usize = 32;
+
+/// What a table is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TableKey {
+    /// The points of a cube, by its id.
+    Cube(u64),
+    /// Weights for a row or column of another length.
+    Resize { from: u32, to: u32, sampling: Sampling },
+}
+
+/// Numbers that kernels read from the device's memory, made and brought there once.
+struct Table {
+    key: TableKey,
+    /// Numbers beside the table that whoever made it wants again.
+    facts: [u32; 2],
+    plane: PlaneRef,
+}
+
 /// One session's stream of work on a device. Work is done in the order in which it is asked for.
 pub struct Stream {
     pub(crate) backend: Arc<dyn Backend>,
@@ -29,6 +51,9 @@ pub struct Stream {
     host_pool: Arc<Pool>,
     /// The chroma plane of gray pictures in formats with chroma: one for all of them.
     neutral: Mutex<Option<(usize, usize, PlaneRef)>>,
+    /// The last one used is the last one.
+    tables: Mutex<Vec<Table>>,
+    color_space: OnceLock<ColorSpace>,
     /// Pictures that unfinished work reads or writes outside the pool of the device.
     in_flight: Mutex<Vec<Surface>>,
 }
@@ -42,7 +67,26 @@ impl Stream {
             Owner::Host => Arc::clone(&pool),
             Owner::Cuda(_) => Pool::new(Arc::clone(&backend), Space::Host, limit_bytes),
         };
-        Self { backend, pool, host_pool, neutral: Mutex::default(), in_flight: Mutex::default() }
+        Self {
+            backend,
+            pool,
+            host_pool,
+            neutral: Mutex::default(),
+            tables: Mutex::default(),
+            color_space: OnceLock::new(),
+            in_flight: Mutex::default(),
+        }
+    }
+
+    /// Says what Y, U, V mean in all pictures of the stream; the first word counts. Without one,
+    /// that depends on a picture's height, as [`ColorSpace::of_height`] says.
+    pub fn set_color_space(&self, space: ColorSpace) {
+        self.color_space.get_or_init(|| space);
+    }
+
+    /// Returns what Y, U, V mean in a picture of `height` rows.
+    pub(crate) fn color_space(&self, height: u32) -> ColorSpace {
+        self.color_space.get().copied().unwrap_or(ColorSpace::of_height(height))
     }
 
     /// Returns the name of the device.
@@ -197,6 +241,51 @@ impl Stream {
         }
         *cached = Some((row, rows, shared.clone()));
         Ok(shared)
+    }
+
+    /// Returns a table in the device's memory and the facts about it, made the first time.
+    pub(crate) fn table(
+        &self,
+        key: TableKey,
+        make: impl FnOnce() -> (Vec<u8>, [u32; 2]),
+    ) -> Result<(PlaneRef, [u32; 2]), DeviceError> {
+        let mut tables = lock(&self.tables);
+        if let Some(at) = tables.iter().position(|table| table.key == key) {
+            tables[at..].rotate_left(1);
+        } else {
+            if tables.len() == TABLES_MAX {
+                tables.remove(0);
+            }
+            let (bytes, facts) = make();
+            tables.push(Table { key, facts, plane: self.bring_table(&bytes)? });
+        }
+        let table = tables.last().expect("a table was found or pushed");
+        Ok((table.plane.clone(), table.facts))
+    }
+
+    /// Brings bytes to the device's memory, as a plane of one row.
+    fn bring_table(&self, bytes: &[u8]) -> Result<PlaneRef, DeviceError> {
+        let host = self.take_plane(&self.host_pool, bytes.len(), 1)?;
+        // SAFETY: the plane is host memory of at least as many bytes, fresh from the pool, so nobody
+        // else has it.
+        unsafe {
+            let to = std::ptr::with_exposed_provenance_mut::<u8>(host.plane().address as usize);
+            to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+        }
+        if self.backend.owner() == Owner::Host {
+            return Ok(host);
+        }
+        let there = self.take_plane(&self.pool, bytes.len(), 1)?;
+        let (from, to) = (host.plane(), there.plane());
+        let (row, rows, direction) = (bytes.len(), 1, Direction::ToDevice);
+        // The copy is held as if it were a picture; only its plane counts.
+        let held =
+            Surface::from_parts(PixelFormat::Gray, 1, 1, Owner::Host, [Some(host), None, None]);
+        self.hold(&held)?;
+        // SAFETY: both planes have a row of this length, the source is not written any more and held
+        // until the stream waits, the target is fresh from the pool and unseen.
+        unsafe { self.backend.copy(&PlaneCopy { from, to, row, rows, direction })? };
+        Ok(there)
     }
 
     /// Checks that kernels of this stream can read a picture.

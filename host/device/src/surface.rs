@@ -146,11 +146,6 @@ impl Surface {
     pub(crate) fn plane_refs(&self) -> &[Option<PlaneRef>; 3] {
         &self.planes
     }
-
-    /// Returns the format and size as errors print them.
-    pub(crate) fn shape(&self) -> String {
-        format!("{} {}x{}", self.format.name(), self.width, self.height)
-    }
 }
 
 impl fmt::Debug for Surface {
@@ -167,6 +162,11 @@ impl PlaneRef {
 
     pub(crate) const fn plane(&self) -> Plane {
         self.plane
+    }
+
+    /// Shows the plane from another byte of another row on.
+    pub(crate) const fn skip(&mut self, bytes: usize, rows: usize) {
+        self.plane.address += (rows * self.plane.pitch + bytes) as u64;
     }
 
     /// Returns the lease of a plane that comes from a pool.

@@ -4,7 +4,7 @@
 //! **Invariant:** a [`Planes`] value has exactly as many planes as its format, and each plane's
 //! pitch is at least its row of bytes.
 
-/// Layout of a picture, named as in FFmpeg. Foundation formats; a further one is a further variant.
+/// Layout of a picture, named as in FFmpeg.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PixelFormat {
     /// Luma, then interleaved chroma at half size both ways.
@@ -17,11 +17,19 @@ pub enum PixelFormat {
     Rgba,
     /// One plane of luma.
     Gray,
+    /// As `nv12`, in words of 16 bits, of which the upper ten count.
+    P010,
+    /// Planes of floats from 0 to 1 for g, b and r: what models take.
+    Gbrpf32,
 }
 
 impl PixelFormat {
     /// Every format.
-    pub const ALL: [Self; 5] = [Self::Nv12, Self::Yuv420p, Self::Rgb24, Self::Rgba, Self::Gray];
+    pub const ALL: [Self; 7] =
+        [Self::Nv12, Self::Yuv420p, Self::Rgb24, Self::Rgba, Self::Gray, Self::P010, Self::Gbrpf32];
+
+    /// The formats that every op takes; the others can be converted to and from these.
+    pub const BASIC: [Self; 5] = [Self::Nv12, Self::Yuv420p, Self::Rgb24, Self::Rgba, Self::Gray];
 
     /// Returns FFmpeg's name of the format.
     pub const fn name(self) -> &'static str {
@@ -31,6 +39,8 @@ impl PixelFormat {
             Self::Rgb24 => "rgb24",
             Self::Rgba => "rgba",
             Self::Gray => "gray",
+            Self::P010 => "p010le",
+            Self::Gbrpf32 => "gbrpf32le",
         }
     }
 
@@ -39,11 +49,21 @@ impl PixelFormat {
         Self::ALL.into_iter().find(|format| format.name() == name)
     }
 
+    /// Says whether every op takes the format.
+    pub const fn is_basic(self) -> bool {
+        !matches!(self, Self::P010 | Self::Gbrpf32)
+    }
+
+    /// Says whether its colour planes have half the size both ways.
+    pub const fn halves_color(self) -> bool {
+        matches!(self, Self::Nv12 | Self::Yuv420p | Self::P010)
+    }
+
     /// Returns how many planes the format has.
     pub const fn planes(self) -> usize {
         match self {
-            Self::Nv12 => 2,
-            Self::Yuv420p => 3,
+            Self::Nv12 | Self::P010 => 2,
+            Self::Yuv420p | Self::Gbrpf32 => 3,
             Self::Rgb24 | Self::Rgba | Self::Gray => 1,
         }
     }
@@ -59,6 +79,9 @@ impl PixelFormat {
             (Self::Rgb24, 0) => (width * 3, height),
             (Self::Rgba, 0) => (width * 4, height),
             (Self::Nv12 | Self::Yuv420p | Self::Gray, 0) => (width, height),
+            (Self::P010, 0) => (width * 2, height),
+            (Self::P010, 1) => (half_width * 4, half_height),
+            (Self::Gbrpf32, 0..3) => (width * 4, height),
             _ => (0, 0),
         }
     }

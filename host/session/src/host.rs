@@ -1,16 +1,20 @@
 //! The host side of one session: what a pipeline component sees of pictures, done on the device.
 //!
 //! Frame numbers are checked here and nowhere else. Ops run on the session's own stream in the
-//! order of the calls; an op that has no kernel answers `not-found`.
+//! order of the calls; one that this host cannot do answers `not-found`.
 
-use std::collections::BTreeMap;
+mod graphs;
+mod ops;
+mod readings;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use device::{Lut, Op as DeviceOp, Stream, Surface};
+use device::{Graph, Lut, Stream, Surface};
 use domain::Class;
 use domain::planes::PixelFormat;
 use plugin::pipeline::host::{
-    ErrorClass, FrameFacts, HostError, Level, MetricKind, Op, PipelineHost, SessionFacts,
+    Ask, ErrorClass, FrameFacts, HostError, Level, MetricKind, Op, PipelineHost, SessionFacts,
 };
 use worker::child::Outgoing;
 use worker::message::{FromWorker, MetricChange};
@@ -18,6 +22,8 @@ use worker::message::{FromWorker, MetricChange};
 use crate::frames::Frames;
 use crate::meters::Meters;
 use crate::pixels::Copies;
+use graphs::Graphs;
+use readings::Readings;
 
 /// Colour tables that a session may hold: one for each look that a plugin switches between.
 const LUTS_MAX: usize = 64;
@@ -51,6 +57,10 @@ pub(crate) struct Host {
     /// Time of the last picture that went out, in microseconds.
     pub(crate) sent_us: Option<i64>,
     pub(crate) choices: Choices,
+    /// Pictures that were sent out, the last one first.
+    sent: VecDeque<Surface>,
+    graphs: Graphs,
+    readings: Readings,
     luts: BTreeMap<u32, Lut>,
     next_lut: u32,
     pub(crate) copies: Copies,
@@ -75,6 +85,9 @@ impl Host {
             extras: Vec::new(),
             sent_us: None,
             choices: Choices::default(),
+            sent: VecDeque::new(),
+            graphs: Graphs::default(),
+            readings: Readings::default(),
             luts: BTreeMap::new(),
             next_lut: 1,
             copies: Copies::default(),
@@ -85,17 +98,32 @@ impl Host {
         }
     }
 
-    fn run(&mut self, op: &DeviceOp, sources: &[u32]) -> Result<u32, HostError> {
-        let first = self.frames.find(sources[0])?;
-        let pts_us = first.pts_us;
-        let result = match sources {
-            [_] => self.stream.run(op, &[&first.surface]),
-            [_, second, ..] => {
-                self.stream.run(op, &[&first.surface, &self.frames.find(*second)?.surface])
-            }
-            [] => return Err(HostError::new(ErrorClass::Internal, "an op without a picture")),
-        };
-        self.frames.insert(result.map_err(device_error)?, pts_us)
+    /// Notes a picture that went out, for `repeat` and for graphs that look back.
+    pub(crate) fn note_sent(&mut self, surface: Surface) {
+        self.sent.truncate(self.graphs.look_back() - 1);
+        self.sent.push_front(surface);
+    }
+
+    /// Returns the last picture that went out.
+    pub(crate) fn last_sent(&self) -> Option<&Surface> {
+        self.sent.front()
+    }
+
+    /// Runs the graph that the plugin set, if it set one.
+    pub(crate) fn run_active(&mut self, input: &Surface) -> Option<Result<Surface, HostError>> {
+        let graph = self.graphs.active.as_mut()?;
+        Some(run_graph(graph, &self.stream, &self.sent, input))
+    }
+
+    fn add_lut(&mut self, lut: Lut) -> Result<u32, HostError> {
+        if self.luts.len() == LUTS_MAX {
+            let text = format!("`session.tables` is used up ({LUTS_MAX} of {LUTS_MAX})");
+            return Err(HostError::new(ErrorClass::Exhausted, text));
+        }
+        let number = self.next_lut;
+        self.next_lut = number % (1 << 30) + 1;
+        self.luts.insert(number, lut);
+        Ok(number)
     }
 
     fn tell(&self, changes: Vec<MetricChange>) {
@@ -109,6 +137,16 @@ impl Host {
         let found = self.luts.get(&lut).cloned();
         found.ok_or_else(|| HostError::new(ErrorClass::Invalid, format!("`{lut}` is not a table")))
     }
+}
+
+fn run_graph(
+    graph: &mut Graph,
+    stream: &Stream,
+    sent: &VecDeque<Surface>,
+    input: &Surface,
+) -> Result<Surface, HostError> {
+    let back = |age: u32| sent.get(age as usize - 1).cloned();
+    graph.run(stream, input, back).map_err(device_error)
 }
 
 fn format(name: &str) -> Result<PixelFormat, HostError> {
@@ -177,37 +215,67 @@ impl PipelineHost for Host {
     }
 
     fn op(&mut self, op: Op<'_>) -> Result<u32, HostError> {
-        match op {
-            Op::Convert { source, format: name } => {
-                self.run(&DeviceOp::Convert { format: format(name)? }, &[source])
-            }
-            Op::Convolve { source, weights, bias } => {
-                let op = DeviceOp::convolve(weights, bias).map_err(device_error)?;
-                self.run(&op, &[source])
-            }
-            Op::ApplyLut { source, lut } => {
-                let lut = self.lut(lut)?;
-                self.run(&DeviceOp::ApplyLut(lut), &[source])
-            }
-            Op::Mix { a, b, t } => self.run(&DeviceOp::Mix { t }, &[a, b]),
-            other => Err(HostError::not_here(other.name())),
-        }
+        self.do_op(op)
+    }
+
+    fn ask(&mut self, ask: Ask) -> Result<u32, HostError> {
+        self.ask_reading(ask)
+    }
+
+    fn reading_values(&mut self, reading: u32) -> Result<Option<Vec<f32>>, HostError> {
+        self.readings.values(reading)
+    }
+
+    fn reading_shape(&mut self, reading: u32) -> Result<Option<Vec<u32>>, HostError> {
+        self.readings.shape(reading)
     }
 
     fn lut_from_curves(&mut self, curves: &[u8; 768]) -> Result<u32, HostError> {
-        if self.luts.len() == LUTS_MAX {
-            let text = format!("`session.tables` is used up ({LUTS_MAX} of {LUTS_MAX})");
-            return Err(HostError::new(ErrorClass::Exhausted, text));
-        }
-        let lut = Lut::from_curves(curves).map_err(device_error)?;
-        let number = self.next_lut;
-        self.next_lut = number % (1 << 30) + 1;
-        self.luts.insert(number, lut);
-        Ok(number)
+        self.add_lut(Lut::from_curves(curves).map_err(device_error)?)
+    }
+
+    fn lut_from_cube(&mut self, size: u32, points: &[f32]) -> Result<u32, HostError> {
+        self.add_lut(Lut::from_cube(size, points).map_err(device_error)?)
     }
 
     fn lut_drop(&mut self, lut: u32) {
         self.luts.remove(&lut);
+    }
+
+    fn recorder_new(&mut self) -> Result<u32, HostError> {
+        self.new_recorder()
+    }
+
+    fn recorder_input(&mut self, recorder: u32) -> Result<u32, HostError> {
+        self.graphs.stand_in(recorder, device::Source::Input)
+    }
+
+    fn recorder_previous(&mut self, recorder: u32, age: u32) -> Result<u32, HostError> {
+        self.graphs.stand_in(recorder, device::Source::Previous(age))
+    }
+
+    fn recorder_finish(&mut self, recorder: u32, output: u32) -> Result<u32, HostError> {
+        self.graphs.finish(recorder, output)
+    }
+
+    fn recorder_drop(&mut self, recorder: u32) {
+        self.graphs.drop_recorder(recorder);
+    }
+
+    fn graph_run(&mut self, graph: u32, input: u32) -> Result<u32, HostError> {
+        let entry = self.frames.find(input)?;
+        let (surface, pts_us) = (entry.surface.clone(), entry.pts_us);
+        let graph = self.graphs.graph(graph)?;
+        let result = run_graph(graph, &self.stream, &self.sent, &surface)?;
+        self.frames.insert(result, pts_us)
+    }
+
+    fn graph_drop(&mut self, graph: u32) {
+        self.graphs.drop_graph(graph);
+    }
+
+    fn set_graph(&mut self, graph: Option<u32>) -> Result<(), HostError> {
+        self.choose_graph(graph)
     }
 
     fn log_enabled(&self, level: Level) -> bool {
@@ -288,6 +356,8 @@ impl PipelineHost for Host {
     /// Numbers end, pictures a moment later: the session first takes what the callback answered
     /// and then sweeps.
     fn end_callback(&mut self) {
+        self.graphs.end_stand_ins();
+        self.readings.end_callback(&self.stream, self.facts.deterministic);
         let changes = self.meters.due();
         self.tell(changes);
     }

@@ -7,7 +7,7 @@ mod leave;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 
-use device::{Op as DeviceOp, Stream, Surface};
+use device::{ColorSpace, Op as DeviceOp, Range, Standard, Stream, Surface};
 use domain::planes::PixelFormat;
 use media::{Key, Packet, Picture, Rational};
 use plugin::Limit;
@@ -99,7 +99,6 @@ pub(crate) fn run(
         running: None,
         last_input: None,
         last_pts: None,
-        last_surface: None,
         early_warnings: Vec::new(),
     };
     if let Err(error) = stage.run(&items) {
@@ -122,7 +121,6 @@ struct Stage<'a> {
     running: Option<Running>,
     last_input: Option<i64>,
     last_pts: Option<i64>,
-    last_surface: Option<Surface>,
     early_warnings: Vec<String>,
 }
 
@@ -185,6 +183,7 @@ impl Stage<'_> {
         let Some(pts) = self.in_order(picture) else { return Ok(()) };
         if self.running.is_none() {
             let look = Look { color: picture.color(), pixel_aspect: picture.pixel_aspect() };
+            self.stream.set_color_space(color_space(look.color, input.2));
             self.start(input, look, pts)?;
         }
         self.controls()?;
@@ -339,6 +338,12 @@ impl Stage<'_> {
         let Some(running) = &mut self.running else { return Err(SessionError::Aborted) };
         let instance = &mut running.instance;
         let host = host_of(instance);
+        if let Some(result) = host.run_active(&surface) {
+            // One frame failed: the input passes, so that the stream has no hole.
+            let chosen = Some(result.unwrap_or(surface));
+            host.frames.sweep();
+            return self.answer(chosen, picture, pts);
+        }
         let frame = host.frames.insert(surface.clone(), pts_us).map_err(|error| {
             let plugin = self.pipeline.id().to_owned();
             SessionError::Picture { plugin, what: format!("too many frames: {error}") }
@@ -363,8 +368,8 @@ impl Stage<'_> {
                 Some(entry.surface.clone())
             }
             Ok(Answer::Drop) => None,
+            Ok(Answer::Repeat) => Some(host_of(instance).last_sent().cloned().unwrap_or(surface)),
             // One frame failed: the input passes, so that the stream has no hole.
-            Ok(Answer::Repeat) => Some(self.last_surface.clone().unwrap_or(surface)),
             Err(FrameError::Skip) => Some(surface),
             Err(FrameError::Fatal) => {
                 let plugin = self.pipeline.id().to_owned();
@@ -372,6 +377,16 @@ impl Stage<'_> {
             }
         };
         host_of(instance).frames.sweep();
+        self.answer(chosen, picture, pts)
+    }
+
+    /// Sends out what was chosen for a picture that came in.
+    fn answer(
+        &mut self,
+        chosen: Option<Surface>,
+        picture: &Picture,
+        pts: i64,
+    ) -> Result<(), SessionError> {
         let key = if picture.is_key() { Key::Forced } else { Key::Free };
         let duration = picture.duration();
         self.send_out(chosen.map(|surface| Sent { surface, pts, duration, key }))
@@ -411,6 +426,17 @@ fn host_of(instance: &mut PipelineInstance) -> &mut Host {
 
 fn shape((format, width, height): (PixelFormat, u32, u32)) -> String {
     format!("{} {width}x{height}", format.name())
+}
+
+/// Returns what Y, U, V mean in a track: what its pictures say, else what players assume.
+fn color_space(color: media::Color, height: u32) -> ColorSpace {
+    let assumed = ColorSpace::of_height(height);
+    let standard = match color.is_bt709() {
+        Some(true) => Standard::Bt709,
+        Some(false) => Standard::Bt601,
+        None => assumed.standard,
+    };
+    ColorSpace { standard, range: if color.is_full_range() { Range::Full } else { assumed.range } }
 }
 
 fn milli(rate: Rational) -> u32 {

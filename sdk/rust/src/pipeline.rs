@@ -192,6 +192,11 @@ impl Frame {
         ops::mix(self.0, other.0, t).map(Self)
     }
 
+    /// Adds grain of up to `strength` either way, the same for the same `seed`.
+    pub fn noise(self, strength: u8, seed: u32) -> Made {
+        ops::noise(self.0, strength, seed).map(Self)
+    }
+
     /// Lays `top` on this picture with its corner at `x`, `y`.
     pub fn overlay(self, top: Self, x: i32, y: i32, alpha: u8) -> Made {
         ops::overlay(self.0, top.0, x, y, alpha).map(Self)

@@ -5,6 +5,8 @@
 mod card;
 mod counted;
 mod devices;
+mod every;
+mod graphs;
 mod ops;
 mod program;
 mod ptx;

@@ -1,6 +1,7 @@
 //! The program `framegate-gpu`: its exit codes, and one op over standard input and output.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 fn run(arguments: &str, input: &[u8]) -> Output {
@@ -29,7 +30,11 @@ fn wrong_arguments_wrong_input_and_no_card_have_their_exit_codes() {
         ("--what 1", 2, "no option is called `--what`"),
         ("--op blur --format gray --width 1 --height 1", 2, "no op is called `blur`"),
         ("--op mix --format gray --width 1 --height 1 --t 300", 2, "`--t` cannot be `300`"),
-        ("--op mix --format gray --width 1 --height 1 --t 3", 3, "(2 pictures of 1)"),
+        (
+            "--op mix --format gray --width 1 --height 1 --t 3",
+            3,
+            "`3` bytes on input (2 for 2 pictures)",
+        ),
     ] {
         let output = run(arguments, &[1, 2, 3]);
         let message = String::from_utf8(output.stderr).unwrap();
@@ -41,4 +46,59 @@ fn wrong_arguments_wrong_input_and_no_card_have_their_exit_codes() {
         assert_eq!(output.status.code(), Some(77));
         assert_eq!(output.stderr, b"skipped: no CUDA device\n");
     }
+}
+
+/// Where `tests/peers/ops.py` keeps its Python, once `./x setup peers` has made it.
+fn peers() -> Option<PathBuf> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
+    let ready = cache.join("framegate/peers-numpy-2.2.6/ready");
+    ready.exists().then_some(ready)
+}
+
+#[test]
+fn every_op_agrees_with_a_reference_in_float64() {
+    if peers().is_none() {
+        println!("skipped: no NumPy 2.2.6 for the float64 reference");
+        return;
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/peers/ops.py");
+    let done = Command::new("python3")
+        .arg(script)
+        .env("FRAMEGATE_GPU", env!("CARGO_BIN_EXE_framegate-gpu"))
+        .output()
+        .unwrap();
+    let (table, errors) =
+        (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert_eq!(done.status.code(), Some(0), "{table}{errors}");
+    let names: std::collections::BTreeSet<_> =
+        table.lines().filter_map(|line| line.split([' ', '/']).next()).collect();
+    let ops = [
+        "apply-lut",
+        "blank",
+        "blur-areas",
+        "box-blur",
+        "color-matrix",
+        "composite",
+        "convert",
+        "convolve",
+        "crop",
+        "denoise",
+        "difference",
+        "draw-rects",
+        "draw-text",
+        "edges",
+        "flip",
+        "gaussian-blur",
+        "histogram",
+        "mix",
+        "noise",
+        "overlay",
+        "pad",
+        "pixelate-areas",
+        "resize",
+        "rotate",
+        "threshold",
+    ];
+    assert!(ops.iter().eq(&names), "{names:?}");
 }

@@ -28,7 +28,7 @@ fn the_lock_names_the_sources_and_the_ptx_that_are_here() {
 }
 
 #[test]
-fn the_ptx_has_every_kernel_and_no_float_at_all() {
+fn the_ptx_has_every_kernel_and_floats_only_where_they_are_declared_and_rounded() {
     for (text, kernels) in PTX {
         for kernel in kernels {
             assert!(text.contains(&format!(".visible .entry {}(", kernel.entry())));
@@ -37,8 +37,18 @@ fn the_ptx_has_every_kernel_and_no_float_at_all() {
             text.contains(".version 8.4\n.target sm_75\n"),
             "drivers of the 550 series load it"
         );
-        for bad in [".f16", ".f32", ".f64", "fma", ".approx", ".ftz"] {
+        for bad in [".f16", ".f64", "fma", ".approx", ".ftz"] {
             assert!(!text.contains(bad), "`{bad}`");
+        }
+        for entry in text.split(".visible .entry ").skip(1) {
+            let floats = entry.lines().filter(|line| line.contains(".f32"));
+            let declared = entry.starts_with("to_floats(") || entry.starts_with("from_floats(");
+            for line in floats {
+                assert!(declared, "{line}");
+                let arithmetic = ["add.", "sub.", "mul.", "div.", "sqrt."];
+                let is_arithmetic = arithmetic.iter().any(|op| line.trim().starts_with(op));
+                assert!(!is_arithmetic || line.contains(".rn."), "{line}");
+            }
         }
     }
     let count: usize = PTX.iter().map(|(_, kernels)| kernels.len()).sum();

@@ -39,6 +39,7 @@ pub(crate) fn picture_bytes(format: PixelFormat, width: usize, height: usize) ->
         PixelFormat::Rgb24 => width * height * 3,
         PixelFormat::Rgba => width * height * 4,
         PixelFormat::Gray => width * height,
+        PixelFormat::P010 | PixelFormat::Gbrpf32 => panic!("not one of those that ops take"),
     }
 }
 
@@ -51,7 +52,7 @@ impl Picture {
             PixelFormat::Nv12 => (self.bytes[luma + 2 * block], self.bytes[luma + 2 * block + 1]),
             PixelFormat::Yuv420p => (self.bytes[luma + block], self.bytes[luma + cw * ch + block]),
             PixelFormat::Gray => (128, 128),
-            PixelFormat::Rgb24 | PixelFormat::Rgba => panic!("no Y, U, V in it"),
+            _ => panic!("no Y, U, V in it"),
         };
         [self.bytes[y * self.width + x], u, v].map(i64::from)
     }
@@ -61,7 +62,7 @@ impl Picture {
         let step = match self.format {
             PixelFormat::Rgb24 => 3,
             PixelFormat::Rgba => 4,
-            PixelFormat::Nv12 | PixelFormat::Yuv420p | PixelFormat::Gray => {
+            _ => {
                 let ([luma, rv, gu, gv, bu], _) = gains(self.height);
                 let [y, u, v] = self.yuv(x, y);
                 let base = (y - 16) * luma + 8192;
@@ -76,9 +77,7 @@ impl Picture {
     fn alpha(&self, x: usize, y: usize) -> u8 {
         match self.format {
             PixelFormat::Rgba => self.bytes[(y * self.width + x) * 4 + 3],
-            PixelFormat::Nv12 | PixelFormat::Yuv420p | PixelFormat::Rgb24 | PixelFormat::Gray => {
-                255
-            }
+            _ => 255,
         }
     }
 
@@ -99,7 +98,7 @@ impl Picture {
                 bytes.extend(rgb(x, y));
                 bytes.push(self.alpha(x, y));
             }),
-            PixelFormat::Gray | PixelFormat::Nv12 | PixelFormat::Yuv420p => {
+            _ => {
                 let (_, [to_y, to_u, to_v]) = gains(height);
                 let weigh = |gains: [i64; 3], c: [i64; 3]| -> i64 {
                     gains.iter().zip(c).map(|(gain, c)| gain * c).sum()
@@ -130,7 +129,7 @@ impl Picture {
                         bytes.extend(blocks().map(|(x, y)| chroma(to_u, x, y)));
                         bytes.extend(blocks().map(|(x, y)| chroma(to_v, x, y)));
                     }
-                    PixelFormat::Gray | PixelFormat::Rgb24 | PixelFormat::Rgba => {}
+                    _ => {}
                 }
             }
         }
@@ -151,7 +150,7 @@ impl Picture {
         match format {
             PixelFormat::Nv12 => bytes.extend(u.iter().zip(&v).flat_map(|(u, v)| [*u, *v])),
             PixelFormat::Yuv420p => bytes.extend(u.iter().chain(&v)),
-            PixelFormat::Gray | PixelFormat::Rgb24 | PixelFormat::Rgba => {}
+            _ => {}
         }
         Self { format, width, height, bytes }
     }

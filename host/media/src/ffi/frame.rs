@@ -35,6 +35,17 @@ impl Color {
     pub fn is_full_range(&self) -> bool {
         self.range == sys::AVColorRange::AVCOL_RANGE_JPEG
     }
+
+    /// Says whether luma is made as BT.709 has it, or else as BT.601 has it; nothing if the
+    /// description does not say, or names another standard.
+    pub fn is_bt709(&self) -> Option<bool> {
+        use sys::AVColorSpace as Matrix;
+        let named = |matrices: &[Matrix]| matrices.contains(&self.matrix);
+        if named(&[Matrix::AVCOL_SPC_BT709]) {
+            return Some(true);
+        }
+        named(&[Matrix::AVCOL_SPC_BT470BG, Matrix::AVCOL_SPC_SMPTE170M]).then_some(false)
+    }
 }
 
 /// An owned libav frame.
@@ -273,5 +284,7 @@ pub(crate) fn pixel_format(format: PixelFormat) -> sys::AVPixelFormat {
         PixelFormat::Rgb24 => sys::AVPixelFormat::AV_PIX_FMT_RGB24,
         PixelFormat::Rgba => sys::AVPixelFormat::AV_PIX_FMT_RGBA,
         PixelFormat::Gray => sys::AVPixelFormat::AV_PIX_FMT_GRAY8,
+        PixelFormat::P010 => sys::AVPixelFormat::AV_PIX_FMT_P010LE,
+        PixelFormat::Gbrpf32 => sys::AVPixelFormat::AV_PIX_FMT_GBRPF32LE,
     }
 }

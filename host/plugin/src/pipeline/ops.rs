@@ -122,6 +122,10 @@ impl ops::Host for PipelineState {
         self.op(Op::Mix { a, b, t })
     }
 
+    fn noise(&mut self, source: u32, strength: u8, seed: u32) -> Made {
+        self.op(Op::Noise { source, strength, seed })
+    }
+
     fn overlay(&mut self, base: u32, top: u32, x: i32, y: i32, alpha: u8) -> Made {
         self.op(Op::Overlay { base, top, x, y, alpha })
     }

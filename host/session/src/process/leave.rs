@@ -58,7 +58,9 @@ impl Stage<'_> {
         let encoded = self.encodable(&surface).map_err(|source| self.device_error(source))?;
         self.outcome.hash.add(&encoded).map_err(|source| self.device_error(source))?;
         self.last_pts = Some(pts);
-        self.last_surface = Some(surface);
+        if let Some(running) = &mut self.running {
+            host_of(&mut running.instance).note_sent(surface);
+        }
         self.outcome.figures.frames_out += 1;
         self.send(Product::Picture { surface: encoded, pts, duration, key, look })
     }
@@ -67,7 +69,11 @@ impl Stage<'_> {
     fn encodable(&self, surface: &Surface) -> Result<Surface, device::DeviceError> {
         let host = match surface.format() {
             PixelFormat::Yuv420p | PixelFormat::Nv12 => self.stream.download(surface)?,
-            PixelFormat::Rgb24 | PixelFormat::Rgba | PixelFormat::Gray => {
+            PixelFormat::Rgb24
+            | PixelFormat::Rgba
+            | PixelFormat::Gray
+            | PixelFormat::P010
+            | PixelFormat::Gbrpf32 => {
                 let convert = DeviceOp::Convert { format: PixelFormat::Yuv420p };
                 self.stream.download(&self.stream.run(&convert, &[surface])?)?
             }

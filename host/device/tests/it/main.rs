@@ -7,10 +7,12 @@ mod counted;
 mod devices;
 mod every;
 mod graphs;
+mod interpret;
 mod ops;
 mod program;
 mod ptx;
 mod reference;
+mod shipped;
 mod surfaces;
 
 use std::num::NonZeroUsize;

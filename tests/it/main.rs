@@ -1,6 +1,7 @@
 //! Tests of the whole: the rules of the tree, the plugin contract, and real processes.
 
 mod cli;
+mod contract;
 mod examples;
 mod faults;
 mod live;

@@ -74,14 +74,19 @@ impl LiveJob {
 
     /// Reads events until the last one and returns it.
     pub async fn ended(&self) -> Value {
+        self.events().await.pop().unwrap_or_default()
+    }
+
+    /// Reads events until the last one and returns all.
+    pub async fn events(&self) -> Vec<Value> {
         let url = &self.answer.events_url;
         let mut subscriber = Subscriber::new(self.client.clone(), url, Ask::Seq(0));
-        let mut last = Value::Null;
+        let mut events = Vec::new();
         while let Some(message) =
             subscriber.message(EVENT_BYTES_MAX).await.expect("events can be read")
         {
-            last = serde_json::from_slice(&message).expect("an event is JSON");
+            events.push(serde_json::from_slice(&message).expect("an event is JSON"));
         }
-        last
+        events
     }
 }

@@ -10,8 +10,14 @@ mod build;
 mod cases;
 #[path = "conformance/clip.rs"]
 mod clip;
+#[path = "conformance/fit.rs"]
+mod fit;
+#[path = "conformance/functions.rs"]
+mod functions;
 #[path = "conformance/hostile.rs"]
 mod hostile;
+#[path = "conformance/languages.rs"]
+mod languages;
 #[path = "conformance/limits.rs"]
 mod limits;
 #[path = "conformance/shipped.rs"]

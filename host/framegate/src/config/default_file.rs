@@ -63,7 +63,10 @@ mod tests {
 
     #[test]
     fn the_shipped_file_without_its_marks_is_the_default_configuration() {
-        let plain = text().replace("# [orchestrator.pipelines.ID]", "[orchestrator.pipelines.ID]");
+        let marks = ["orchestrator.pipelines.ID", "plugins.grants.ID", "plugins.secrets.NAME"];
+        let plain = marks.into_iter().fold(text(), |plain, mark| {
+            plain.replace(&format!("# [{mark}]"), &format!("[{mark}]"))
+        });
         let is_key = |line: &str| line.contains(" = ") && !line.contains("  ");
         let plain: String = plain
             .lines()
@@ -73,6 +76,8 @@ mod tests {
         let (config, problems) = Config::parse(&plain, |_| None);
         assert_eq!(problems, [], "{plain}");
         let pipelines = [("ID".to_owned(), Pipeline::default())].into();
-        assert_eq!(config, Config { pipelines, ..Config::default() });
+        let plugin_grants = [("ID".to_owned(), GrantSet::default())].into();
+        let secrets = [("NAME".to_owned(), SecretSource::default())].into();
+        assert_eq!(config, Config { pipelines, plugin_grants, secrets, ..Config::default() });
     }
 }

@@ -3,6 +3,7 @@
 //! **Invariant:** the host of a session outlives a fault of its component, so that the session can
 //! close what it opened.
 
+mod bounds;
 mod budget;
 mod granted;
 pub mod host;

@@ -7,6 +7,7 @@ use crate::bindings::pipeline::framegate::media::catalogue::{Kernel, Model};
 use crate::bindings::pipeline::framegate::media::frames::{Color as WitColor, Rect as WitRect};
 use crate::bindings::pipeline::framegate::media::ops::{self, Lut};
 use crate::bindings::types::ErrorClass as WitClass;
+use crate::pipeline::bounds;
 use crate::pipeline::host::{Ask, Axis, Color, Op, Rect, Sampling};
 use crate::pipeline::state::{Phase, PipelineState};
 
@@ -14,7 +15,7 @@ type Made = Result<u32, WitClass>;
 
 impl PipelineState {
     fn op(&mut self, op: Op<'_>) -> Made {
-        self.ask_op(op.name(), |host| host.op(op))
+        self.ask_op(op.name(), |host| bounds::check(&op).and_then(|()| host.op(op)))
     }
 
     fn reading(&mut self, ask: Ask) -> Made {

@@ -15,6 +15,7 @@ use crate::bindings::pipeline::framegate::media::graphs::Graph;
 use crate::bindings::pipeline::framegate::media::{frames, readings, session};
 use crate::bindings::types::ErrorClass as WitClass;
 use crate::limits::{Amount, EMITS_MAX, Limit, LimitHit, Limiter, Limits, METRICS_MAX, Pace, Rate};
+use crate::pipeline::bounds;
 use crate::pipeline::budget::Budget;
 use crate::pipeline::granted::{Opened, Volume};
 use crate::pipeline::host::{
@@ -271,7 +272,9 @@ impl session::Host for PipelineState {
 
     fn set_output_size(&mut self, width: u32, height: u32) -> Result<(), WitClass> {
         self.only_in("session.set-output-size", &[Phase::Start])?;
-        self.ask("session.set-output-size", |host| host.set_output_size(width, height))
+        self.ask("session.set-output-size", |host| {
+            bounds::size(width, height).and_then(|()| host.set_output_size(width, height))
+        })
     }
 
     fn set_graph(&mut self, graph: Option<Resource<Graph>>) -> Result<(), WitClass> {

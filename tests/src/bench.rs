@@ -7,6 +7,8 @@
 mod bare;
 mod clock;
 mod floor;
+mod fresh;
+mod idle;
 mod line;
 mod live;
 mod machine;
@@ -61,6 +63,18 @@ pub const BENCHES: &[Bench] = &[
         what: "a pick of choose-orchestrator over 10 to 10,000 candidates, over the same natively",
         uses_program: false,
         run: pick::run,
+    },
+    Bench {
+        id: "plugin.fresh",
+        what: "a new policy instance, prepared and asked once, over the same in a bare engine",
+        uses_program: false,
+        run: fresh::run,
+    },
+    Bench {
+        id: "plugin.idle_kib",
+        what: "memory of one of 1,000 instances that wait, over the 16 KiB that it may take",
+        uses_program: false,
+        run: idle::run,
     },
     Bench {
         id: "pipeline.op",

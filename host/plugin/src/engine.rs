@@ -20,12 +20,12 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllo
 use crate::limits::CORE_INSTANCES_MAX;
 use crate::tick::Ticker;
 
-/// Instances at once in one process. Policies: for each capability a ready instance for every
-/// thread, twice while snapshots change. Pipelines: two for each of 64 sessions while versions
-/// change, and a few for `describe`. Either with room for one plugin that takes its most.
-const POOL_INSTANCES: u32 = 320;
+/// Instances at once in one process: a thousand sessions, or ready instances of every capability
+/// for every thread of a large machine, twice while snapshots change, and some for `describe`.
+/// Each costs address space; memory only once it is used.
+const POOL_INSTANCES: u32 = 1_100;
 /// The most that `limits.instances` can be raised to.
-pub(crate) const INSTANCES_MAX: u64 = 256;
+pub(crate) const INSTANCES_MAX: u64 = 1_024;
 /// Core instances, memories and tables that a component takes: three to five of each in a Rust
 /// build, more in a composed one.
 const CORE_INSTANCES_EACH: u32 = 8;
@@ -169,6 +169,8 @@ fn pool() -> PoolingAllocationConfig {
         .total_tables(POOL_INSTANCES * TABLES_EACH)
         .max_core_instances_per_component(most)
         .max_memories_per_component(most)
+        .max_memories_per_module(most)
+        .max_tables_per_module(most)
         .max_tables_per_component(most)
         .max_memory_size(MEMORY_BYTES_MAX as usize)
         .table_elements(TABLE_ELEMENTS_MAX as usize);

@@ -6,6 +6,8 @@
 //!
 //! **Invariant:** every limit but the fixed ones has a row in [`ROWS`], in the order of [`Limit`].
 
+#[cfg(test)]
+mod crafted;
 mod limiter;
 mod rate;
 mod value;

@@ -22,3 +22,5 @@ mod languages;
 mod limits;
 #[path = "conformance/shipped.rs"]
 mod shipped;
+#[path = "conformance/soak.rs"]
+mod soak;

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use plugin::Manifest;
 use wasmtime::component::{
-    Component, ComponentType, Instance, Lift, Linker, Lower, TypedFunc, Val,
+    Component, ComponentType, Instance, InstancePre, Lift, Linker, Lower, TypedFunc, Val,
 };
 use wasmtime::{
     Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Store,
@@ -16,10 +16,13 @@ use wasmtime::{
 
 use super::Skipped;
 
+/// What a selection policy exports.
+pub(super) const INTERFACE: &str = "framegate:policy/selection@0.1.0";
+
 /// Guest stack, pool sizes and the like: as `plugin::engine` has them.
 const STACK_BYTES: usize = 512 << 10;
 const MEMORY_BYTES_MAX: usize = 256 << 20;
-const INSTANCES: u32 = 32;
+const INSTANCES: u32 = 1_100;
 
 impl From<wasmtime::Error> for Skipped {
     fn from(error: wasmtime::Error) -> Self {
@@ -44,6 +47,22 @@ fn common() -> Config {
     config
 }
 
+fn policy_config() -> Config {
+    let mut config = common();
+    config.consume_fuel(true);
+    config.cranelift_nan_canonicalization(true);
+    config.wasm_relaxed_simd(false);
+    config
+}
+
+fn compile(config: &Config, folder: &Path) -> Result<(Engine, Component), Skipped> {
+    let manifest = Manifest::read(folder).map_err(|error| Skipped(error.to_string()))?;
+    let bytes = fs::read(&manifest.component).map_err(|error| Skipped(error.to_string()))?;
+    let engine = Engine::new(config)?;
+    let component = Component::from_binary(&engine, &bytes)?;
+    Ok((engine, component))
+}
+
 /// A component in a store of its own, with imports that trap unless they were given.
 pub(super) struct Bare {
     pub(super) store: Store<()>,
@@ -53,13 +72,30 @@ pub(super) struct Bare {
 impl Bare {
     /// Instantiates the guest in `folder` as a policy: fuel, canonical NaNs.
     pub(super) fn policy(folder: &Path) -> Result<Self, Skipped> {
-        let mut config = common();
-        config.consume_fuel(true);
-        config.cranelift_nan_canonicalization(true);
-        config.wasm_relaxed_simd(false);
-        let mut bare = Self::new(&config, folder, |_| Ok(()), |store| store.set_fuel(u64::MAX))?;
-        bare.store.set_fuel(u64::MAX)?;
+        Self::new(&policy_config(), folder, |_| Ok(()), |store| store.set_fuel(u64::MAX))
+    }
+
+    /// Makes an instance of a policy that was linked before, prepares it and asks it once.
+    pub(super) fn of(pre: &InstancePre<()>) -> Result<Self, Skipped> {
+        let mut store = Store::new(pre.engine(), ());
+        store.set_fuel(u64::MAX)?;
+        let instance = pre.instantiate(&mut store)?;
+        let mut bare = Self { store, instance };
+        bare.set_up(INTERFACE, "prepare", "")?;
+        let pick =
+            bare.typed::<(Job, u64, u64), (Result<Shortlist, Decline>,)>(INTERFACE, "pick")?;
+        pick.call(&mut bare.store, (Job::default(), 0, 1))?
+            .0
+            .map_err(|_| Skipped("the guest declined".to_owned()))?;
         Ok(bare)
+    }
+
+    /// Compiles and links the guest in `folder` as a policy, and instantiates nothing.
+    pub(super) fn policy_pre(folder: &Path) -> Result<InstancePre<()>, Skipped> {
+        let (engine, component) = compile(&policy_config(), folder)?;
+        let mut linker = Linker::new(&engine);
+        linker.define_unknown_imports_as_traps(&component)?;
+        Ok(linker.instantiate_pre(&component)?)
     }
 
     /// Instantiates the guest in `folder` as a pipeline: epochs. `give` adds imports.
@@ -84,10 +120,7 @@ impl Bare {
         give: impl FnOnce(&mut Linker<()>) -> wasmtime::Result<()>,
         arm: impl FnOnce(&mut Store<()>) -> wasmtime::Result<()>,
     ) -> Result<Self, Skipped> {
-        let manifest = Manifest::read(folder).map_err(|error| Skipped(error.to_string()))?;
-        let bytes = fs::read(&manifest.component).map_err(|error| Skipped(error.to_string()))?;
-        let engine = Engine::new(config)?;
-        let component = Component::from_binary(&engine, &bytes)?;
+        let (engine, component) = compile(config, folder)?;
         let mut linker = Linker::new(&engine);
         linker.allow_shadowing(true);
         linker.define_unknown_imports_as_traps(&component)?;
@@ -168,6 +201,45 @@ pub(super) struct Job {
     pub(super) attempt: u32,
     pub(super) excluded: u32,
     pub(super) sticky: Option<u32>,
+}
+
+impl Default for Job {
+    fn default() -> Self {
+        Self {
+            urgency: Urgency::Live,
+            tier: 0,
+            region: 0,
+            units: 0,
+            price_limit: u64::MAX,
+            time_left_us: u32::MAX,
+            attempt: 0,
+            excluded: 0,
+            sticky: None,
+        }
+    }
+}
+
+/// Why a guest refuses to be set up.
+#[derive(Debug, Clone, ComponentType, Lift)]
+#[component(variant)]
+#[expect(dead_code, reason = "all cases of the contract are named")]
+pub(super) enum SetupError {
+    #[component(name = "invalid-config")]
+    InvalidConfig(ConfigError),
+    #[component(name = "missing")]
+    Missing(String),
+    #[component(name = "unsupported")]
+    Unsupported(String),
+    #[component(name = "internal")]
+    Internal(String),
+}
+
+#[derive(Debug, Clone, ComponentType, Lift)]
+#[component(record)]
+#[expect(dead_code, reason = "all fields of the contract are named")]
+pub(super) struct ConfigError {
+    path: String,
+    message: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ComponentType, Lift)]

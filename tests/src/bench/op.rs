@@ -1,7 +1,9 @@
 //! `pipeline.op`: an op that does nothing, called by a guest through `host/plugin`, over a bare
-//! import called by the same guest.
+//! import called by the same guest. The cost of one call is that of a frame with a thousand less
+//! that of a frame with none.
 //!
-//! The cost of one call is that of a frame with a thousand less that of a frame with none.
+//! `pipeline.frame10`: what a whole frame with ten ops costs more than the same ops called
+//! natively, for each op, over the same bare import.
 
 use std::time::Duration;
 
@@ -18,8 +20,13 @@ use super::{Line, Skipped, clock, env, machine, place};
 const INTERFACE: &str = "framegate:media/session-handler@0.1.0";
 /// Ops in the frame that has any.
 const OPS: u32 = 1000;
+/// Ops in an ordinary frame.
+const OPS_FEW: u32 = 10;
 /// Frames in a block, for about 5 ms.
 const FRAMES: u64 = 50;
+/// The same for frames with few ops.
+const FRAMES_FEW: u64 = 3000;
+const GOAL: f64 = 2.0;
 const BLOCKS: usize = 9;
 const PAIRS: usize = 25;
 
@@ -55,7 +62,52 @@ pub(super) fn run() -> Result<Vec<Line>, Skipped> {
         "guest": "tests/conformance/mix-often",
         "clock": "thread processor time, least of 9 blocks of 50 frames with 1000 and with 0 ops",
     }));
-    Ok(vec![Line::of_pairs("pipeline.op", "ns", &pairs, idle, env)])
+    let line = Line::of_pairs("pipeline.op", "ns", &pairs, idle, env).with_goal(GOAL);
+    Ok(vec![line, frame10(&engine, &folder)?])
+}
+
+/// Measures the frame with ten ops.
+fn frame10(engine: &PipelineEngine, folder: &std::path::Path) -> Result<Line, Skipped> {
+    let idle = machine::idle();
+    let mut few = ours(engine, folder, OPS_FEW)?;
+    let mut native = Native(Box::new(AtOnce::default()));
+    let mut bare_many = base(folder, OPS)?;
+    let mut bare_none = base(folder, 0)?;
+    let pairs = measure(
+        PAIRS,
+        || {
+            let guest = least(BLOCKS, || nanoseconds_of(FRAMES_FEW, |i| few.frame(i)));
+            let native = least(BLOCKS, || nanoseconds_of(FRAMES_FEW, |i| native.frame(i)));
+            Ok::<f64, Skipped>((guest - native) / f64::from(OPS_FEW))
+        },
+        || {
+            let with = least(BLOCKS, || nanoseconds_a_frame(|i| bare_many.frame(i)));
+            let without = least(BLOCKS, || nanoseconds_a_frame(|i| bare_none.frame(i)));
+            Ok((with - without) / f64::from(OPS))
+        },
+    )?;
+    let env = env(json!({
+        "engine": engine.describe(),
+        "ours": "an on-frame with ten ops.mix less ten calls of PipelineHost::op, for each op",
+        "base": "ops.mix as a func_wrap import that answers at once, same component and settings",
+        "guest": "tests/conformance/mix-often",
+        "clock": "thread processor time, least of 9 blocks of 3000 frames (base: of 50)",
+    }));
+    Ok(Line::of_pairs("pipeline.frame10", "ns", &pairs, idle, env).with_goal(GOAL))
+}
+
+/// The same ops without a guest.
+struct Native(Box<dyn PipelineHost>);
+
+impl Frames for Native {
+    fn frame(&mut self, _: u64) -> bool {
+        let mut mixed = Ok(1);
+        for _ in 0..OPS_FEW {
+            let op = Op::Mix { a: 1, b: mixed.unwrap_or(1), t: 0 };
+            mixed = std::hint::black_box(&mut self.0).op(op);
+        }
+        mixed == Ok(1)
+    }
 }
 
 /// Something that takes frames.
@@ -64,13 +116,18 @@ trait Frames {
     fn frame(&mut self, sequence: u64) -> bool;
 }
 
-fn nanoseconds_a_frame(mut frame: impl FnMut(u64) -> bool) -> f64 {
+fn nanoseconds_a_frame(frame: impl FnMut(u64) -> bool) -> f64 {
+    nanoseconds_of(FRAMES, frame)
+}
+
+/// Hands over `count` frames and returns the processor time of each.
+fn nanoseconds_of(count: u64, mut frame: impl FnMut(u64) -> bool) -> f64 {
     let start = clock::thread_cpu();
-    let passed = (0..FRAMES).filter(|i| frame(*i)).count();
+    let passed = (0..count).filter(|i| frame(*i)).count();
     let took = clock::thread_cpu() - start;
-    assert_eq!(passed as u64, FRAMES, "a frame was not passed");
+    assert_eq!(passed as u64, count, "a frame was not passed");
     #[expect(clippy::cast_precision_loss, reason = "a small constant")]
-    let frames = FRAMES as f64;
+    let frames = count as f64;
     took.as_secs_f64() * 1e9 / frames
 }
 

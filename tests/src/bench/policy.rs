@@ -8,11 +8,10 @@ use domain::price::Lot;
 use plugin::{Candidate, JobFacts, Limits, PolicyEngine, Scope, SelectionPolicy, Snapshot};
 use serde_json::{Value, json};
 
-use super::bare::{Bare, Decline, Job, Shortlist, Urgency};
+use super::bare::{Bare, Decline, INTERFACE, Job, Shortlist};
 use super::pair::{least, measure};
 use super::{Line, Skipped, clock, env, machine, place};
 
-const INTERFACE: &str = "framegate:policy/selection@0.1.0";
 /// Calls in a block: some 5 ms.
 const CALLS: u32 = 20_000;
 /// Blocks of which the least counts.
@@ -70,17 +69,7 @@ fn against_bare(
     let mut bare = Bare::policy(folder)?;
     bare.set_up(INTERFACE, "prepare", "")?;
     let call = bare.typed::<(Job, u64, u64), (Result<Shortlist, Decline>,)>(INTERFACE, "pick")?;
-    let job = Job {
-        urgency: Urgency::Live,
-        tier: 0,
-        region: 0,
-        units: 0,
-        price_limit: u64::MAX,
-        time_left_us: u32::MAX,
-        attempt: 0,
-        excluded: 0,
-        sticky: None,
-    };
+    let job = Job::default();
     let ours = || Ok::<f64, Skipped>(least(BLOCKS, || nanoseconds_each(&mut pick)));
     let base = || {
         let block = || {

@@ -45,6 +45,9 @@ pub(crate) use selection::framegate::common::types;
 use crate::info::{PluginInfo, SetupError};
 use crate::job::Urgency;
 
+/// Bytes of a text in a refusal, as of a log message: it goes to logs and to clients.
+const REFUSAL_BYTES_MAX: usize = 4096;
+
 impl From<types::PluginInfo> for PluginInfo {
     fn from(info: types::PluginInfo) -> Self {
         Self {
@@ -61,11 +64,11 @@ impl From<types::SetupError> for SetupError {
     fn from(error: types::SetupError) -> Self {
         match error {
             types::SetupError::InvalidConfig(types::ConfigError { path, message }) => {
-                Self::InvalidConfig { path, message }
+                Self::InvalidConfig { path: cut(path), message: cut(message) }
             }
-            types::SetupError::Missing(name) => Self::Missing(name),
-            types::SetupError::Unsupported(what) => Self::Unsupported(what),
-            types::SetupError::Internal(text) => Self::Internal(text),
+            types::SetupError::Missing(name) => Self::Missing(cut(name)),
+            types::SetupError::Unsupported(what) => Self::Unsupported(cut(what)),
+            types::SetupError::Internal(text) => Self::Internal(cut(text)),
         }
     }
 }
@@ -78,4 +81,18 @@ impl From<Urgency> for types::Urgency {
             Urgency::Batch => Self::Batch,
         }
     }
+}
+
+/// Shortens a text that goes to logs and clients.
+fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(REFUSAL_BYTES_MAX));
+    text
+}
+
+#[cfg(test)]
+#[test]
+fn a_refusal_is_cut_to_what_a_log_line_holds() {
+    let refused = SetupError::from(types::SetupError::Internal("\u{e9}".repeat(3_000)));
+    let SetupError::Internal(text) = refused else { panic!("{refused:?}") };
+    assert_eq!((text.len(), text.chars().count()), (4_096, 2_048));
 }

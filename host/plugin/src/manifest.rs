@@ -338,7 +338,7 @@ mod tests {
                 "`plugin.component`: `/etc/x.wasm` is not the name of a .wasm file",
                 "`limits.memory`: `16 MB` is not a size such as `16MiB`",
                 "`grants.root`: unknown key, known are `kv`, `data`, `pixels`, `audio`, `secrets`",
-                "`grants.kv`: `all` is not a size such as `1MiB`",
+                "`grants.kv`: `all` is not a size such as `16MiB`",
                 "`grants.pixels`: integer where true or false is expected",
             ]
         );

@@ -92,6 +92,10 @@ pub struct PipelineInstance {
     _place: Place,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one a session, and hot calls go through it"
+)]
 enum Life {
     Live(Store<PipelineState>, Exports),
     Dead(Box<dyn PipelineHost>),

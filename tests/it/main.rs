@@ -5,6 +5,7 @@ mod contract;
 mod examples;
 mod faults;
 mod live;
+mod memcheck;
 mod peers;
 mod sim;
 mod tidy;

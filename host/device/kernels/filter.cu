@@ -180,21 +180,34 @@ typedef struct {
     i32 shift;
 } BoxAcrossArgs;
 
+/* Pixels whose sums are kept before they are divided. */
+#ifdef __CUDACC__
+#define KEPT 1
+#else
+#define KEPT 128
+#endif
+
 KFN void box_across_span(const BoxAcrossArgs *args, i32 y, i32 x0, i32 x1, i32 step) {
-    const i32 radius = args->radius, last = args->extent.columns - 1;
+    const i32 radius = args->radius, last = args->extent.columns - 1, shift = args->shift;
+    const u64 inverse = args->inverse;
     const u16 *in = (const u16 *)row_of(args->in, y);
     u8 *__restrict__ out = row_of(args->out, y);
     u32 sums[4] = {args->half, args->half, args->half, args->half};
     for (i32 x = x0 - radius; x <= x0 + radius; x++)
         for (i32 c = 0; c < step; c++) sums[c] += in[clamp_i32(x, 0, last) * step + c];
-    for (i32 x = x0; x < x1; x++) {
-        const u16 *goes = in + clamp_i32(x - radius, 0, last) * step;
-        const u16 *comes = in + clamp_i32(x + radius + 1, 0, last) * step;
-        for (i32 c = 0; c < step; c++) {
-            out[x * step + c] = (u8)(((u64)sums[c] * args->inverse >> 32) >> args->shift);
-            sums[c] += comes[c];
-            sums[c] -= goes[c];
+    for (i32 x = x0; x < x1; x += KEPT) {
+        const i32 n = min_i32(KEPT, x1 - x);
+        u32 kept[4 * KEPT];
+        for (i32 i = 0; i < n; i++) {
+            const u16 *goes = in + clamp_i32(x + i - radius, 0, last) * step;
+            const u16 *comes = in + clamp_i32(x + i + radius + 1, 0, last) * step;
+            for (i32 c = 0; c < step; c++) {
+                kept[i * step + c] = sums[c];
+                sums[c] += (u32)comes[c] - goes[c];
+            }
         }
+        EACH(i, n * step, 4 * KEPT)
+            out[x * step + i] = (u8)((u32)(kept[i] * inverse >> 32) >> shift);
     }
 }
 

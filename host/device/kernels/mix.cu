@@ -100,23 +100,67 @@ typedef struct {
     Plane base, top, mask, out;
     i32 width, height; /* Of the base, in pixels. */
     i32 x, y, top_width, top_height;
-    i32 step, top_step, mask_step; /* Bytes from one pixel, or sample, to the next. */
+    i32 step, mask_step; /* Bytes from one pixel, or sample, to the next. */
     i32 alpha, opaque, halved;
     u8 color[4];
 } BlendArgs;
 
-KFN void blend_span(const BlendArgs *args, i32 y, i32 x0, i32 x1, i32 step) {
-    const i32 top_y = y - args->y, mask_step = args->mask_step, top_step = args->top_step;
+/* What the loop over a row is made of: constants where it is called, so that it has no branches. */
+KFN void blend_pixels(const BlendArgs *args, i32 y, i32 x0, i32 x1, i32 step, const u8 *mask,
+                      i32 mask_step, const u8 *top) {
     const u8 alpha = (u8)args->alpha, *base = row_of(args->base, y);
-    const u8 *mask = args->mask.data ? row_of(args->mask, top_y) - args->x * mask_step : 0;
-    const u8 *top = args->top.data ? row_of(args->top, top_y) - args->x * top_step : 0;
     u8 *__restrict__ out = row_of(args->out, y);
+    const i32 opaque = args->opaque;
+    u8 color[4];
+    for (i32 c = 0; c < 4; c++) color[c] = args->color[c];
     for (i32 x = x0; x < x1; x++) {
         const u8 share = mask ? scale_u8(mask[x * mask_step], alpha) : alpha;
         for (i32 c = 0; c < step; c++) {
-            const u8 over = c == 3 && args->opaque ? 255 : top ? top[x * top_step + c]
-                                                               : args->color[c];
+            const u8 over = c == 3 && opaque ? 255 : top ? top[x * step + c] : color[c];
             out[x * step + c] = mix_u8(base[x * step + c], over, share);
+        }
+    }
+}
+
+KFN void blend_span(const BlendArgs *args, i32 y, i32 x0, i32 x1, i32 step) {
+    const i32 top_y = y - args->y, mask_step = args->mask_step;
+    const u8 *mask = args->mask.data ? row_of(args->mask, top_y) - args->x * mask_step : 0;
+    const u8 *top = args->top.data ? row_of(args->top, top_y) - args->x * step : 0;
+    if (mask && mask_step == 1 && top)
+        blend_pixels(args, y, x0, x1, step, mask, 1, top);
+    else if (mask && mask_step == 1)
+        blend_pixels(args, y, x0, x1, step, mask, 1, 0);
+    else if (mask)
+        blend_pixels(args, y, x0, x1, step, mask, mask_step, top);
+    else
+        blend_pixels(args, y, x0, x1, step, 0, 0, top);
+}
+
+/* Samples whose four pixels lie inside of the top and of the base, where blocks of both are the
+ * same: `blend_sample` without its questions. */
+KFN void blend_samples(const BlendArgs *args, i32 y, i32 x0, i32 x1, i32 step) {
+    const i32 mask_step = args->mask_step, alpha = args->alpha;
+    const i32 top_y = 2 * y - args->y, top_x = args->x >> 1;
+    const u8 *base = row_of(args->base, y);
+    const u8 *top = args->top.data ? row_of(args->top, top_y >> 1) - top_x * step : 0;
+    const u8 *first = 0, *second = 0;
+    if (args->mask.data) {
+        first = row_of(args->mask, top_y) - args->x * mask_step;
+        second = row_of(args->mask, top_y + 1) - args->x * mask_step;
+    }
+    u8 *__restrict__ out = row_of(args->out, y);
+    const u8 color[2] = {args->color[0], args->color[1]};
+    for (i32 x = x0; x < x1; x++) {
+        u32 share = 4 * (u32)alpha;
+        if (first)
+            share = (u32)scale_u8(first[2 * x * mask_step], (u8)alpha) +
+                    scale_u8(first[(2 * x + 1) * mask_step], (u8)alpha) +
+                    scale_u8(second[2 * x * mask_step], (u8)alpha) +
+                    scale_u8(second[(2 * x + 1) * mask_step], (u8)alpha);
+        for (i32 c = 0; c < step; c++) {
+            const u32 over = top ? top[x * step + c] : color[c];
+            out[x * step + c] =
+                (u8)((base[x * step + c] * (1020 - share) + over * share + 510) / 1020);
         }
     }
 }
@@ -133,11 +177,17 @@ KFN u8 blend_sample(const BlendArgs *args, i32 x, i32 y, i32 c) {
             if (args->mask.data)
                 share = scale_u8(row_of(args->mask, at_y)[at_x * args->mask_step], (u8)share);
             if (args->top.data)
-                over = row_of(args->top, at_y >> 1)[(at_x >> 1) * args->top_step + c];
+                over = row_of(args->top, at_y >> 1)[(at_x >> 1) * args->step + c];
         }
         sum += base * (255 - share) + over * share;
     }
     return (u8)(sum / 1020);
+}
+
+KFN void blend_edge(const BlendArgs *args, i32 y, i32 x0, i32 x1) {
+    for (i32 x = x0; x < x1; x++)
+        for (i32 c = 0; c < args->step; c++)
+            row_of(args->out, y)[x * args->step + c] = blend_sample(args, x, y, c);
 }
 
 KFN void copy_span(const BlendArgs *args, i32 y, i32 x0, i32 x1) {
@@ -150,10 +200,19 @@ KFN void blend_halved_row(const BlendArgs *args, i32 y, i32 x0, i32 x1) {
     const i32 outside = 2 * y + 1 < args->y || 2 * y >= args->y + args->top_height;
     const i32 from = outside ? x1 : clamp_i32((args->x - 1) >> 1, x0, x1);
     const i32 to = clamp_i32((args->x + args->top_width + 1) >> 1, from, x1);
+    /* Whole blocks, if those of the top lie on those of the base. */
+    const i32 apart = (args->x | args->y) & 1 || 2 * y + 1 >= args->height ||
+                      2 * y < args->y || 2 * y + 1 >= args->y + args->top_height;
+    const i32 end = min_i32(args->width, args->x + args->top_width) >> 1;
+    const i32 whole_from = apart ? to : clamp_i32(args->x >> 1, from, to);
+    const i32 whole_to = apart ? to : clamp_i32(end, whole_from, to);
     copy_span(args, y, x0, from);
-    for (i32 x = from; x < to; x++)
-        for (i32 c = 0; c < args->step; c++)
-            row_of(args->out, y)[x * args->step + c] = blend_sample(args, x, y, c);
+    blend_edge(args, y, from, whole_from);
+    if (args->step == 1)
+        blend_samples(args, y, whole_from, whole_to, 1);
+    else
+        blend_samples(args, y, whole_from, whole_to, 2);
+    blend_edge(args, y, whole_to, to);
     copy_span(args, y, to, x1);
 }
 
@@ -166,9 +225,7 @@ KFN void blend_row(const BlendArgs *args, i32 y, i32 x0, i32 x1) {
     const i32 from = outside ? x1 : clamp_i32(args->x, x0, x1);
     const i32 to = clamp_i32(args->x + args->top_width, from, x1);
     copy_span(args, y, x0, from);
-    if (args->step == 1 && args->mask_step == 1 && args->top_step == 1)
-        blend_span(args, y, from, to, 1);
-    else if (args->step == 1)
+    if (args->step == 1)
         blend_span(args, y, from, to, 1);
     else if (args->step == 3)
         blend_span(args, y, from, to, 3);

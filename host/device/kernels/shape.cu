@@ -81,7 +81,7 @@ KFN void move_row(const MoveArgs *args, i32 y, i32 x0, i32 x1) {
 
 ENTRY(move, MoveArgs, move_row)
 
-/* One colour all over. An element is a byte. */
+/* One colour all over. An element is a pixel. */
 typedef struct {
     Extent extent;
     Plane out;
@@ -89,14 +89,23 @@ typedef struct {
     u8 color[4];
 } FillArgs;
 
-KFN void fill_row(const FillArgs *args, i32 y, i32 x0, i32 x1) {
+KFN void fill_pixels(const FillArgs *args, i32 y, i32 x0, i32 x1, i32 step) {
     u8 *__restrict__ out = row_of(args->out, y);
-    if (args->step == 1) {
-        const u8 value = args->color[0];
-        for (i32 x = x0; x < x1; x++) out[x] = value;
-        return;
-    }
-    for (i32 x = x0; x < x1; x++) out[x] = args->color[x % args->step];
+    u8 color[4];
+    for (i32 c = 0; c < 4; c++) color[c] = args->color[c];
+    for (i32 x = x0; x < x1; x++)
+        for (i32 c = 0; c < step; c++) out[x * step + c] = color[c];
+}
+
+KFN void fill_row(const FillArgs *args, i32 y, i32 x0, i32 x1) {
+    if (args->step == 1)
+        fill_pixels(args, y, x0, x1, 1);
+    else if (args->step == 2)
+        fill_pixels(args, y, x0, x1, 2);
+    else if (args->step == 3)
+        fill_pixels(args, y, x0, x1, 3);
+    else
+        fill_pixels(args, y, x0, x1, 4);
 }
 
 ENTRY(fill, FillArgs, fill_row)

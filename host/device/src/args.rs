@@ -32,7 +32,7 @@ structures! {
     BlendArgs {
         base: PlaneArg, top: PlaneArg, mask: PlaneArg, output: PlaneArg,
         width: i32, height: i32, x: i32, y: i32, top_width: i32, top_height: i32,
-        step: i32, top_step: i32, mask_step: i32, alpha: i32, opaque: i32, halved: i32,
+        step: i32, mask_step: i32, alpha: i32, opaque: i32, halved: i32,
         color: [u8; 4],
     }
     BlocksArgs {

@@ -185,7 +185,6 @@ impl Stream {
                 top_width: cover.size.0 as i32,
                 top_height: cover.size.1 as i32,
                 step: step as i32,
-                top_step: step as i32,
                 mask_step: cover.mask.1,
                 alpha: i32::from(cover.alpha),
                 opaque: i32::from(opaque),

@@ -147,10 +147,11 @@ impl Stream {
         let parts = self.new_parts(shape)?;
         for index in 0..shape.format.planes() {
             let (row, rows) = shape.format.plane_size(index, shape.width, shape.height);
+            let step = step_of(shape.format, index);
             self.launch(Args::Fill(FillArgs {
-                extent: Extent::new(row, rows),
+                extent: Extent::new(row / step, rows),
                 output: part_arg(&parts, index),
-                step: step_of(shape.format, index) as i32,
+                step: step as i32,
                 color: self.in_plane(fill, shape, index),
             }))?;
         }

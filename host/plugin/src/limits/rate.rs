@@ -34,10 +34,16 @@ impl Rate {
         self.used <= self.most
     }
 
+    /// Returns the report of what was used in the second that runs.
+    pub(crate) fn hit(&self) -> LimitHit {
+        self.limit.hit(self.most, self.limit.amount(self.used))
+    }
+
     /// Ends the second that runs, and returns the report if the limit was hit in it.
     pub(crate) fn end(&mut self) -> Option<LimitHit> {
-        let used = std::mem::take(&mut self.used);
-        (used > self.most).then(|| self.limit.hit(self.most, self.limit.amount(used)))
+        let hit = (self.used > self.most).then(|| self.hit());
+        self.used = 0;
+        hit
     }
 }
 

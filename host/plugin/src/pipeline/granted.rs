@@ -64,7 +64,7 @@ impl Volume {
         if self.sent.take(bytes as u64, drop) {
             return Ok(());
         }
-        Err(HostError::new(ErrorClass::Exhausted, "`data` is used up for this second"))
+        Err(HostError::new(ErrorClass::Exhausted, self.sent.hit().to_string()))
     }
 
     /// Counts `bytes` of pixels.

@@ -140,6 +140,60 @@ fn resident_kib(pid: u32) -> u64 {
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
+#[test]
+fn an_input_that_was_in_work_at_two_faults_of_a_plugin_is_refused_the_third_time() {
+    let folder = TempDir::new().expect("a temporary folder can be made");
+    let clip = Clip::default().make(folder.path(), "clip.mp4");
+    let rig = rig_with_guests();
+    let run = |pipeline| {
+        let child = start(&rig, pipeline, &clip, &folder.path().join("out.mp4"), &[]);
+        let done = child.wait_with_output().expect("a child can be waited for");
+        (done.status.code(), document(&done))
+    };
+    for time in 0..2 {
+        let (code, failure) = run("trap-on-frame");
+        assert_eq!(code, Some(7), "{time}: {failure}");
+    }
+    let (code, failure) = run("trap-on-frame");
+    assert_eq!((code, &failure["error"]["class"]), (Some(3), &Value::from("invalid")), "{failure}");
+    let message = failure["error"]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("was in work at 2 faults of `trap-on-frame`"), "{message}");
+    let (code, report) = run("pass-frames");
+    assert_eq!(code, Some(0), "another pipeline takes it: {report}");
+}
+
+#[test]
+fn an_input_that_took_two_workers_along_does_not_reach_a_third() {
+    let folder = TempDir::new().expect("a temporary folder can be made");
+    let clip = Clip { frames: 25, audio: false, ..Clip::default() };
+    let segments = segments(&clip.make(folder.path(), "clip.mp4"));
+    let rig = Rig::up();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime can be made");
+    runtime.block_on(async {
+        for lost in 1..=2 {
+            let job = LiveJob::start(&rig.url("gateway"), "sketch-video", "{}").await;
+            let open = job.begin(&segments).await;
+            assert!(job.gives_output().await, "{}", rig.log());
+            let worker = *workers(&rig).last().expect("a worker runs");
+            let worker = Pid::from_raw(worker).expect("a process id");
+            kill_process(worker, Signal::KILL).expect("our own process");
+            let ended = job.ended().await;
+            assert_eq!(ended["reason"], "lost", "{lost}: {ended}");
+            drop(open);
+        }
+        let job = LiveJob::start(&rig.url("gateway"), "sketch-video", "{}").await;
+        let open = job.begin(&segments).await;
+        let ended = job.ended().await;
+        assert_eq!(
+            (&ended["reason"], &ended["error"]["class"]),
+            (&"fault".into(), &"invalid".into())
+        );
+        assert_eq!(ended["frames"]["in"], 0, "{ended}");
+        drop(open);
+    });
+    assert_eq!(workers(&rig).len(), 3, "the third goes on: {}", rig.log());
+}
+
 /// Most that the windows of a role's channels, their copies in sockets and the runtime itself may
 /// add to it: less than the clip that passes through.
 const GROWTH_KIB_MAX: u64 = 22 << 10;

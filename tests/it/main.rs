@@ -7,5 +7,6 @@ mod faults;
 mod live;
 mod memcheck;
 mod peers;
+mod recovery;
 mod sim;
 mod tidy;

@@ -9,6 +9,7 @@ mod clock;
 mod floor;
 mod fresh;
 mod idle;
+mod isolation;
 mod line;
 mod live;
 mod machine;
@@ -93,6 +94,12 @@ pub const BENCHES: &[Bench] = &[
         what: "publish to receive through both roles, over decode + one frame + encode",
         uses_program: true,
         run: live::run,
+    },
+    Bench {
+        id: "isolation.guest_p99",
+        what: "guest time of eight honest sessions beside a hostile one, over the same without it",
+        uses_program: true,
+        run: isolation::run,
     },
 ];
 

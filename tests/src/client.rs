@@ -49,11 +49,24 @@ impl LiveJob {
 
     /// Publishes each piece as a segment, as fast as it is taken, and closes the input.
     pub async fn publish(&self, segments: &[Bytes]) {
+        self.begin(segments).await.close().await.expect("the input can be closed");
+    }
+
+    /// Publishes each piece as a segment, and leaves the input open.
+    pub async fn begin(&self, segments: &[Bytes]) -> Publisher {
         let mut publisher = Publisher::new(self.client.clone(), &self.answer.publish_url, MPEG_TS);
         for segment in segments {
             publisher.send(segment.clone()).await.expect("a segment is taken");
         }
-        publisher.close().await.expect("the input can be closed");
+        publisher
+    }
+
+    /// Waits for the first bytes of the output; whether they come.
+    pub async fn gives_output(&self) -> bool {
+        let url = &self.answer.subscribe_url;
+        let mut subscriber = Subscriber::new(self.client.clone(), url, Ask::Seq(0));
+        let begun = subscriber.next_segment().await.expect("the output can be read").is_some();
+        begun && subscriber.chunk().await.expect("a segment can be read").is_some()
     }
 
     /// Reads the whole output at `bytes_per_second` and returns it with the segments told missing.

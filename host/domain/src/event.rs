@@ -89,8 +89,12 @@ pub enum Event {
         version: String,
         /// Kind of the fault, such as `trap` or `memory`.
         kind: &'static str,
+        /// Digest of its component.
+        digest: String,
         /// The call during which it happened.
         call: &'static str,
+        /// The guest's function in which it happened; empty: not known.
+        at: String,
         /// For people.
         detail: String,
     },
@@ -103,12 +107,49 @@ pub enum Event {
         /// What to do with it.
         change: Change,
     },
-    /// The native rule answered in place of a plugin.
+    /// Another answered in place of a plugin slot's active version.
     FellBack {
         /// Name of the plugin slot, such as `selection/default`.
         plugin_slot: &'static str,
+        /// Who did: `native`, `previous-version`, or `nobody`.
+        served: &'static str,
+        /// Class of the reason, such as `fault` or `open`.
+        class: &'static str,
         /// Why.
         detail: String,
+    },
+    /// The breaker of a version opened or closed, or the version was quarantined.
+    BreakerChanged {
+        /// Name of the plugin slot.
+        plugin_slot: &'static str,
+        /// Plugin's id.
+        plugin: String,
+        /// Its version.
+        version: String,
+        /// The new state: `closed`, `open` or `quarantined`.
+        state: &'static str,
+        /// Why.
+        detail: String,
+    },
+    /// A quote was brought back into the operator's bounds.
+    PriceCorrected {
+        /// The pricing rule's id.
+        plugin: String,
+        /// Which bound: `floor`, `ceiling` or `step`.
+        bound: &'static str,
+        /// Wei a lot as the rule quoted.
+        quoted_wei: u64,
+        /// Wei a lot as it was offered.
+        offered_wei: u64,
+    },
+    /// A session goes on after a fault of its pipeline.
+    PipelineReplaced {
+        /// The session.
+        session: SessionId,
+        /// Pipeline's id.
+        pipeline: String,
+        /// By what: `restart`, `previous-version` or `passthrough`.
+        by: &'static str,
     },
     /// A worker is up.
     WorkerStarted {

@@ -4,6 +4,7 @@
 //! `now`, identities and facts in, and get decisions with their reasons out. That is what lets a
 //! test run an hour of a whole market in a second, and replay it.
 
+pub mod breaker;
 pub mod capability;
 pub mod class;
 pub mod event;
@@ -12,7 +13,11 @@ pub mod job;
 pub mod lease;
 pub mod offering;
 pub mod planes;
+pub mod poison;
 pub mod price;
+pub mod repeats;
+pub mod restart;
+pub mod sample;
 pub mod select;
 pub mod session;
 

@@ -91,6 +91,57 @@ pub fn charge(agreed: &Price, units: u64) -> Result<u64, Overflow> {
     })
 }
 
+/// The bound to which a quote was brought back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// The least that may be asked.
+    Floor,
+    /// The most that may be asked.
+    Ceiling,
+    /// The greatest change from the quote before.
+    Step,
+}
+
+impl Bound {
+    /// Returns the word used in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Floor => "floor",
+            Self::Ceiling => "ceiling",
+            Self::Step => "step",
+        }
+    }
+}
+
+/// The bounds of quotes for one lot, in wei.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// The least that may be asked.
+    pub floor_wei: u64,
+    /// The most that may be asked; at least the floor.
+    pub ceiling_wei: u64,
+    /// The greatest change from one quote to the next.
+    pub step_wei: u64,
+}
+
+impl Bounds {
+    /// Returns `quoted_wei` brought back into the bounds, with the last one that changed it.
+    /// `last_wei` is the quote before, if there was one.
+    pub fn keep(&self, quoted_wei: u64, last_wei: Option<u64>) -> (u64, Option<Bound>) {
+        let last = last_wei.unwrap_or(quoted_wei);
+        let (low, high) = (last.saturating_sub(self.step_wei), last.saturating_add(self.step_wei));
+        let stepped = quoted_wei.clamp(low, high);
+        let kept = stepped.max(self.floor_wei).min(self.ceiling_wei);
+        let bound = match (kept == stepped, stepped == quoted_wei) {
+            (false, _) if kept > stepped => Some(Bound::Floor),
+            (false, _) => Some(Bound::Ceiling),
+            (true, false) => Some(Bound::Step),
+            (true, true) => None,
+        };
+        (kept, bound)
+    }
+}
+
 /// Returns the units that `milliseconds` of live video count as.
 pub const fn live_units(milliseconds: u64) -> u64 {
     // 27,648,000 a second is exactly 27,648 a millisecond.
@@ -110,6 +161,20 @@ mod tests {
         let dear = Price { wei: u64::MAX, lot: Lot { unit: "frame".to_owned(), size: 1 } };
         assert_eq!(charge(&dear, 1), Ok(u64::MAX));
         assert!(charge(&dear, 2).is_err());
+    }
+
+    #[test]
+    fn a_quote_stays_within_floor_ceiling_and_step() {
+        let bounds = Bounds { floor_wei: 10, ceiling_wei: 100, step_wei: 20 };
+        let keep = |quoted, last| bounds.keep(quoted, last);
+        assert_eq!(keep(50, None), (50, None), "the first quote has none before it");
+        assert_eq!(keep(0, None), (10, Some(Bound::Floor)));
+        assert_eq!(keep(u64::MAX, None), (100, Some(Bound::Ceiling)));
+        assert_eq!(keep(90, Some(50)), (70, Some(Bound::Step)));
+        assert_eq!(keep(0, Some(50)), (30, Some(Bound::Step)));
+        assert_eq!(keep(u64::MAX, Some(95)), (100, Some(Bound::Ceiling)));
+        assert_eq!(keep(0, Some(15)), (10, Some(Bound::Floor)));
+        assert_eq!(keep(60, Some(50)), (60, None));
     }
 
     #[test]

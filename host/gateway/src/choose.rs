@@ -1,5 +1,6 @@
-//! Ranking the candidates for one job: by the policy where there is one, natively where there is
-//! none or where it faults. What the host itself objects to, `domain::job` refuses afterwards.
+//! Ranking the candidates for one job: by the versions of the policy where there is one, natively
+//! where there is none or where none answers. What the host itself objects to, `domain::job`
+//! refuses afterwards.
 //!
 //! **Invariant:** a fault of the policy is told once, counted, and never the client's problem
 //! unless the operator wants it so.
@@ -8,16 +9,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use domain::event::{Event, Sink};
+use domain::breaker::OnFault;
+use domain::event::Sink;
 use domain::offering::Offering;
 use domain::price::LIVE_UNITS_PER_SECOND;
 use domain::select::{self, Reason};
+use plugin::policy::audit::{Choice, Question};
 use plugin::policy::selection::Decline;
-use plugin::{Identity, JobFacts, unix_ms};
+use plugin::policy::slot::Answered;
+use plugin::{Because, Identity, JobFacts, unix_ms};
 use serde::Serialize;
 
-use crate::config::{OnFault, SelectionConfig};
-use crate::market::{Broken, Chooser};
+use crate::audit::Auditor;
+use crate::config::SelectionConfig;
+use crate::market::Market;
+use crate::state::now;
 
 /// Name of the plugin slot.
 pub(crate) const PLUGIN_SLOT: &str = "selection/default";
@@ -33,6 +39,22 @@ pub struct PolicyName {
     pub version: String,
     /// Digest of its component; empty for the host's own rule.
     pub digest: String,
+    /// Who should have chosen, where it was not this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<InsteadOf>,
+}
+
+/// The active version of a plugin slot that did not choose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InsteadOf {
+    /// Plugin's id.
+    pub plugin: String,
+    /// Its version.
+    pub version: String,
+    /// `fault`, `open`, `quarantined` or `not-prepared`.
+    pub class: &'static str,
+    /// Why, for people.
+    pub why: String,
 }
 
 impl PolicyName {
@@ -42,7 +64,18 @@ impl PolicyName {
             plugin: NATIVE.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             digest: String::new(),
+            instead_of: None,
         }
+    }
+
+    fn instead_of(self, active: &Identity, because: &Because) -> Self {
+        let instead_of = InsteadOf {
+            plugin: active.plugin.clone(),
+            version: active.version.clone(),
+            class: because.class(),
+            why: because.why(),
+        };
+        Self { instead_of: Some(instead_of), ..self }
     }
 }
 
@@ -52,6 +85,7 @@ impl From<&Identity> for PolicyName {
             plugin: who.plugin.clone(),
             version: who.version.clone(),
             digest: who.digest.to_string(),
+            instead_of: None,
         }
     }
 }
@@ -61,6 +95,7 @@ impl From<&Identity> for PolicyName {
 pub(crate) struct Counted {
     pub(crate) picks: AtomicU64,
     pub(crate) fell_back: AtomicU64,
+    pub(crate) audits: AtomicU64,
 }
 
 /// A ranking of candidates.
@@ -74,12 +109,10 @@ pub(crate) struct Ranked {
     pub(crate) declined: Option<Decline>,
 }
 
-/// The policy faulted, and the operator wants no job served without it.
+/// The policy did not answer, and the operator wants no job served without it.
 #[derive(Debug, thiserror::Error)]
-#[error("the selection policy failed: {detail}")]
-pub(crate) struct NoPolicy {
-    detail: String,
-}
+#[error("the selection policy did not choose: {0}")]
+pub(crate) struct NoPolicy(Because);
 
 /// What a choice is made for.
 pub(crate) struct Wish<'a> {
@@ -93,55 +126,59 @@ pub(crate) struct Wish<'a> {
     pub(crate) sink: &'a dyn Sink,
     /// Counts.
     pub(crate) counted: &'a Counted,
+    /// Asks again what is to be asked twice.
+    pub(crate) auditor: &'a Auditor,
 }
 
-/// Ranks `offerings`, which are the candidates that `chooser` was prepared for.
+/// Ranks `offerings`, which are the candidates of `market` with their figures of this moment.
 pub(crate) fn rank(
-    chooser: &Chooser,
+    market: &Arc<Market>,
     selection: Option<&SelectionConfig>,
     offerings: &[Offering],
     wish: &Wish<'_>,
 ) -> Result<Ranked, NoPolicy> {
     wish.counted.picks.fetch_add(1, Ordering::Relaxed);
-    let native = || Ranked {
-        policy: PolicyName::native(),
-        order: select::rank(offerings, wish.cap_wei),
-        declined: None,
+    let (Some(slot), Some(selection)) = (&market.slot, selection) else {
+        return Ok(native(offerings, wish, PolicyName::native()));
     };
-    let detail = match chooser {
-        Chooser::Native => return Ok(native()),
-        Chooser::Policy(ready) => {
-            let job = Arc::new(facts(offerings, wish));
-            let seed = u64::from_le_bytes(wire::header::random_bytes());
-            match ready.with(|policy| policy.pick(&job, unix_ms(), seed)) {
-                Ok(answer) => {
-                    let policy = PolicyName::from(ready.identity());
-                    return Ok(ranked(policy, answer));
-                }
-                Err(fault) => {
-                    wish.sink.emit(fault.event());
-                    fault.to_string()
-                }
-            }
+    let question = Question {
+        job: Arc::new(facts(offerings, wish)),
+        now_unix_ms: unix_ms(),
+        seed: u64::from_le_bytes(wire::header::random_bytes()),
+    };
+    let active = selection.policy.identity();
+    let answered = slot.ask(now(), wish.sink, |policy| question.ask(policy));
+    if !matches!(&answered, Ok(answered) if answered.instead.is_none()) {
+        wish.counted.fell_back.fetch_add(1, Ordering::Relaxed);
+        wish.auditor.shadow(market, &question);
+    }
+    match answered {
+        Ok(Answered { value, version, instead }) => {
+            wish.auditor.look(market, version.standing(), &question, &value);
+            let policy = PolicyName::from(version.standing().identity());
+            let policy = match instead {
+                Some(because) => policy.instead_of(active, &because),
+                None => policy,
+            };
+            Ok(ranked(policy, value))
         }
-        // The fault was told when the snapshot was made.
-        Chooser::Broken(broken) => broken.text(),
-    };
-    wish.counted.fell_back.fetch_add(1, Ordering::Relaxed);
-    match selection.map(|selection| selection.on_fault).unwrap_or_default() {
-        OnFault::Refuse => Err(NoPolicy { detail }),
-        OnFault::Native => {
-            wish.sink.emit(Event::FellBack { plugin_slot: PLUGIN_SLOT, detail });
-            Ok(native())
+        Err(because) if selection.on_fault == OnFault::Refuse => {
+            wish.sink.emit(because.event(PLUGIN_SLOT, "nobody"));
+            Err(NoPolicy(because))
+        }
+        Err(because) => {
+            wish.sink.emit(because.event(PLUGIN_SLOT, NATIVE));
+            Ok(native(offerings, wish, PolicyName::native().instead_of(active, &because)))
         }
     }
 }
 
-fn ranked(
-    policy: PolicyName,
-    answer: Result<plugin::policy::selection::Shortlist, Decline>,
-) -> Ranked {
-    match answer {
+fn native(offerings: &[Offering], wish: &Wish<'_>, policy: PolicyName) -> Ranked {
+    Ranked { policy, order: select::rank(offerings, wish.cap_wei), declined: None }
+}
+
+fn ranked(policy: PolicyName, choice: Choice) -> Ranked {
+    match choice {
         Ok(list) => {
             let order = list.indices().iter().map(|index| *index as usize).collect();
             Ranked { policy, order, declined: None }
@@ -163,40 +200,4 @@ fn facts(offerings: &[Offering], wish: &Wish<'_>) -> JobFacts {
         id: wish.id.clone(),
         ..JobFacts::default()
     }
-}
-
-/// Tells that a snapshot was made without its policy.
-pub(crate) fn tell_broken(sink: &dyn Sink, broken: &Broken) {
-    match broken {
-        Broken::Fault(fault) => sink.emit(fault.event()),
-        Broken::Refused(detail) => {
-            sink.emit(Event::FellBack { plugin_slot: PLUGIN_SLOT, detail: detail.clone() });
-        }
-    }
-}
-
-#[cfg(test)]
-#[test]
-fn a_policy_that_cannot_be_asked_is_replaced_or_refuses_as_the_operator_wants() {
-    use std::sync::Mutex;
-    #[derive(Default)]
-    struct Seen(Mutex<Vec<Event>>);
-    impl Sink for Seen {
-        fn emit(&self, event: Event) {
-            self.0.lock().unwrap().push(event);
-        }
-    }
-    let (sink, counted) = (Seen::default(), Counted::default());
-    let wish = Wish {
-        id: "job-1".to_owned(),
-        cap_wei: u64::MAX,
-        time_left: Duration::from_secs(1),
-        sink: &sink,
-        counted: &counted,
-    };
-    let broken = Chooser::Broken(Broken::Refused("`weights` is not accepted".to_owned()));
-    let answer = rank(&broken, None, &[], &wish).unwrap();
-    assert_eq!(answer.policy.plugin, "native");
-    assert!(matches!(&sink.0.lock().unwrap()[..], [Event::FellBack { .. }]));
-    assert_eq!(counted.fell_back.load(Ordering::Relaxed), 1);
 }

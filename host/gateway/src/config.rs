@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use domain::breaker::OnFault;
 use domain::capability::Capability;
 use plugin::SelectionPolicy;
 use wire::allow::AllowedHosts;
@@ -17,6 +18,9 @@ pub const DISCOVERY_INTERVAL: Duration = Duration::from_secs(5);
 pub const DISCOVERY_WINDOW: Duration = Duration::from_millis(500);
 /// Time after which a question is given up. The network's figure.
 pub const DISCOVERY_MAX: Duration = Duration::from_secs(6);
+/// One choice in so many is made twice: what it costs is lost among a thousand picks, and a policy
+/// with a state of its own is found out within minutes.
+pub const AUDIT_ONE_IN: u64 = 1024;
 /// Jobs at once unless configured: with [`BUFFERED_BYTES_MAX`] each, 2 GiB at the worst.
 pub const JOBS_MAX: usize = 256;
 /// Jobs at once of one client address unless configured: a quarter of all, so that no one address
@@ -62,16 +66,6 @@ impl OrchestratorConfig {
     }
 }
 
-/// What happens to a job for which the selection policy faults.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnFault {
-    /// The native rule chooses.
-    #[default]
-    Native,
-    /// The job is refused.
-    Refuse,
-}
-
 /// The plugin that selects orchestrators.
 #[derive(Clone)]
 pub struct SelectionConfig {
@@ -81,6 +75,28 @@ pub struct SelectionConfig {
     pub config: String,
     /// What happens when it faults.
     pub on_fault: OnFault,
+    /// Chooses where the policy does not, if there is one; reads the same document.
+    pub previous: Option<SelectionPolicy>,
+    /// One choice in so many is made twice, to see whether the policy stands by it; at least 1.
+    pub audit_one_in: u64,
+}
+
+impl SelectionConfig {
+    /// Makes the configuration of `policy` as it ships: no document, the native rule on a fault.
+    pub fn of(policy: SelectionPolicy) -> Self {
+        Self {
+            policy,
+            config: String::new(),
+            on_fault: OnFault::Native,
+            previous: None,
+            audit_one_in: AUDIT_ONE_IN,
+        }
+    }
+
+    /// Returns the versions in the order in which they are asked.
+    pub fn versions(&self) -> impl Iterator<Item = &SelectionPolicy> {
+        std::iter::once(&self.policy).chain(&self.previous)
+    }
 }
 
 impl std::fmt::Debug for SelectionConfig {

@@ -18,8 +18,7 @@ use wire::client::{ClientError, Measured};
 use wire::livepeer::{Quote, ask_for_everything, is_capped};
 
 use crate::book::{Change, MODELS_MAX, Seat};
-use crate::choose;
-use crate::market::{self, Chooser, Market, Markets};
+use crate::market::{self, Market, Markets};
 use crate::state::{State, now};
 
 /// Shortest time between two rounds that jobs ask for: who asks for what nobody offers must not
@@ -56,7 +55,6 @@ pub(crate) async fn run(state: Arc<State>, origins: Vec<Uri>) {
     let mut begun_at = now();
     let mut next = begun_at;
     let mut asking = false;
-    let mut broken = false;
     loop {
         let mut dirty = false;
         tokio::select! {
@@ -77,7 +75,7 @@ pub(crate) async fn run(state: Arc<State>, origins: Vec<Uri>) {
             apply(&state, heard);
         }
         if dirty {
-            rebuild(&state, &mut broken).await;
+            rebuild(&state).await;
         }
         if asking && asks.is_empty() {
             asking = false;
@@ -116,8 +114,8 @@ fn apply(state: &State, heard: Heard) {
     }
 }
 
-/// Makes the snapshots anew. `broken`: whether the last ones had to do without their policy.
-async fn rebuild(state: &Arc<State>, broken: &mut bool) {
+/// Makes the snapshots anew.
+async fn rebuild(state: &Arc<State>) {
     let (offerings, seen) = {
         let book = state.book();
         (book.offerings(), book.changes())
@@ -125,7 +123,8 @@ async fn rebuild(state: &Arc<State>, broken: &mut bool) {
     let generation = state.rounds.borrow().generation + 1;
     let (owner, at) = (Arc::clone(state), now());
     let built = tokio::task::spawn_blocking(move || {
-        market::build(offerings, owner.config.selection.as_ref(), generation, at)
+        let selection = owner.config.selection.as_ref();
+        market::build(offerings, selection, generation, at, &*owner.sink)
     });
     let markets: Markets = match built.await {
         Ok(markets) => markets,
@@ -134,14 +133,6 @@ async fn rebuild(state: &Arc<State>, broken: &mut bool) {
             return;
         }
     };
-    let trouble = markets.values().find_map(|market| match &market.chooser {
-        Chooser::Broken(trouble) => Some(trouble.clone()),
-        Chooser::Native | Chooser::Policy(_) => None,
-    });
-    if let (Some(trouble), false) = (&trouble, *broken) {
-        choose::tell_broken(&*state.sink, trouble);
-    }
-    *broken = trouble.is_some();
     state.markets.store(Arc::new(markets));
     state.rounds.send_modify(|round| (round.generation, round.seen) = (generation, seen));
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use domain::breaker::BreakerState;
 use domain::id::JobId;
 use domain::offering::Offering;
 
@@ -25,8 +26,12 @@ pub struct PolicyRow {
     pub plugin_slot: &'static str,
     /// Who chooses.
     pub active: PolicyName,
+    /// Whether it is asked: `closed`, `open` or `quarantined`, as its breaker is.
+    pub state: BreakerState,
     /// What happens when it faults.
     pub on_fault: OnFault,
+    /// Who chooses where it does not, if not the native rule.
+    pub previous: Option<PolicyName>,
 }
 
 /// What was counted since the start.
@@ -40,8 +45,10 @@ pub struct Counters {
     pub jobs_ended: u64,
     /// Rankings made.
     pub picks: u64,
-    /// Rankings that the native rule made, or should have made, in place of a policy that faulted.
+    /// Rankings that the active policy should have made and did not.
     pub fell_back: u64,
+    /// Choices that were made twice, and jobs that a policy with an open breaker was asked about.
+    pub audits: u64,
 }
 
 impl GatewayHandle {
@@ -88,7 +95,11 @@ impl GatewayHandle {
             plugin_slot: PLUGIN_SLOT,
             active: selection
                 .map_or_else(PolicyName::native, |it| PolicyName::from(it.policy.identity())),
+            state: selection.map_or(BreakerState::Closed, |it| it.policy.standing().state()),
             on_fault: selection.map(|it| it.on_fault).unwrap_or_default(),
+            previous: selection
+                .and_then(|it| it.previous.as_ref())
+                .map(|previous| PolicyName::from(previous.identity())),
         }
     }
 
@@ -101,6 +112,7 @@ impl GatewayHandle {
             jobs_ended: jobs.ended.load(Ordering::Relaxed),
             picks: counted.picks.load(Ordering::Relaxed),
             fell_back: counted.fell_back.load(Ordering::Relaxed),
+            audits: counted.audits.load(Ordering::Relaxed),
         }
     }
 }

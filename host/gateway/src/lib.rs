@@ -5,6 +5,7 @@
 //! **Invariants:** a job that was answered with channels ends with an `ended` event; a job that was
 //! not is refused with a reason for each orchestrator; nothing it holds grows without a limit.
 
+mod audit;
 mod book;
 mod bridge;
 mod channels;
@@ -40,8 +41,8 @@ use wire::tls::{PinError, Pins};
 use wire::trickle::{self, Store};
 
 pub use crate::book::OrchestratorRow;
-pub use crate::choose::PolicyName;
-use crate::config::{Config, OrchestratorConfig, Security};
+pub use crate::choose::{InsteadOf, PolicyName};
+use crate::config::{AUDIT_ONE_IN, Config, OrchestratorConfig, Security};
 pub use crate::handle::{Counters, GatewayHandle, PolicyRow};
 pub use crate::record::{JobRow, JobState};
 use crate::state::{State, Task, now};
@@ -95,6 +96,7 @@ pub struct Gateway {
     listener: tokio::net::TcpListener,
     origins: Vec<Uri>,
     tasks: mpsc::Receiver<Task>,
+    audits: mpsc::Receiver<audit::Task>,
     stop: watch::Sender<bool>,
 }
 
@@ -115,6 +117,8 @@ impl Gateway {
         let (stop, stopping) = watch::channel(false);
         let (tasks_in, tasks) = mpsc::channel(TASKS_QUEUE);
         let names = config.orchestrators.iter().map(|it| (it.name.clone(), it.uri.clone()));
+        let one_in = config.selection.as_ref().map_or(AUDIT_ONE_IN, |it| it.audit_one_in);
+        let (auditor, audits) = audit::Auditor::new(one_in);
         let limits = trickle::Limits {
             // Channels that their last readers have not left yet count as well.
             channels_max: config.limits.jobs_max.saturating_mul(CHANNELS_PER_JOB * 2),
@@ -129,6 +133,7 @@ impl Gateway {
             store: Store::new(limits),
             records: Mutex::default(),
             counted: choose::Counted::default(),
+            auditor,
             jobs: state::Jobs::default(),
             tasks: tasks_in,
             stopping,
@@ -138,17 +143,18 @@ impl Gateway {
             config,
         });
         let handle = GatewayHandle::new(Arc::clone(&state));
-        Ok((Self { state, listener, origins, tasks, stop }, handle))
+        Ok((Self { state, listener, origins, tasks, audits, stop }, handle))
     }
 
     /// Serves until `shutdown` completes, then refuses new jobs and lets those that run send their
     /// tails within [`Config::drain`].
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
-        let Self { state, listener, origins, mut tasks, stop } = self;
+        let Self { state, listener, origins, mut tasks, audits, stop } = self;
         let (serving_ends, served_out) = oneshot::channel::<()>();
         let mut background = JoinSet::new();
         background.spawn(discover::run(Arc::clone(&state), origins));
         background.spawn(sweep(Arc::clone(&state)));
+        background.spawn(audit::run(audits, Arc::clone(&state)));
         let app = routes::app(Arc::clone(&state));
         let serve =
             wire::serve::serve(listener, None, app, wire::serve::Config::default(), async {

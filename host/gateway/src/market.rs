@@ -8,14 +8,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use domain::capability::Capability;
+use domain::event::Sink;
 use domain::price::{LIVE_LOT, Lot};
-use plugin::{Candidate, Fault, PreparedSelection, Ready, Scope, Snapshot, unix_ms};
+use plugin::snapshot::TooManyCandidates;
+use plugin::{Candidate, PluginSlot, PreparedSelection, Scope, SetupError, Snapshot, unix_ms};
 
 use crate::book::Row;
+use crate::choose::PLUGIN_SLOT;
 use crate::config::SelectionConfig;
 
-/// Capabilities with a snapshot: the policy engine has 256 instances, and each takes two while
-/// snapshots change. The first by name count.
+/// Capabilities with a snapshot: the policy engine has 256 instances, and each takes two of every
+/// version while snapshots change. The first by name count.
 pub(crate) const CAPABILITIES_MAX: usize = 100;
 
 /// Every snapshot.
@@ -25,78 +28,53 @@ pub(crate) type Markets = BTreeMap<Capability, Arc<Market>>;
 pub(crate) struct Market {
     /// One for each candidate.
     pub(crate) rows: Vec<Row>,
-    /// Who ranks them.
-    pub(crate) chooser: Chooser,
+    /// Who ranks them; `None`: the native rule, since no policy is configured.
+    pub(crate) slot: Option<PluginSlot<PreparedSelection>>,
 }
 
-/// Who ranks the candidates of a market.
-pub(crate) enum Chooser {
-    /// The native rule: no policy is configured.
-    Native,
-    /// The policy, prepared.
-    Policy(Ready<PreparedSelection>),
-    /// The policy could not be prepared.
-    Broken(Broken),
-}
-
-/// Why a policy could not be prepared.
-#[derive(Debug, Clone)]
-pub(crate) enum Broken {
-    /// It faulted.
-    Fault(Box<Fault>),
-    /// It refuses its document or this snapshot.
-    Refused(String),
-}
-
-impl Broken {
-    /// Says what happened, for people.
-    pub(crate) fn text(&self) -> String {
-        match self {
-            Self::Fault(fault) => fault.to_string(),
-            Self::Refused(text) => text.clone(),
-        }
-    }
-}
-
-/// Builds the snapshots of `offerings`, numbered `generation`. Blocks while the policy prepares.
+/// Builds the snapshots of `offerings`, numbered `generation`. Blocks while the policy prepares; how
+/// that goes wrong is told to `sink`.
 pub(crate) fn build(
     offerings: BTreeMap<Capability, Vec<Row>>,
     selection: Option<&SelectionConfig>,
     generation: u64,
     now: Instant,
+    sink: &dyn Sink,
 ) -> Markets {
-    let left_out = offerings.len().saturating_sub(CAPABILITIES_MAX);
+    let versions = selection.map_or(1, |selection| selection.versions().count());
+    let limit = CAPABILITIES_MAX / versions;
+    let left_out = offerings.len().saturating_sub(limit);
     if left_out > 0 {
-        tracing::warn!(left_out, limit = CAPABILITIES_MAX, "capabilities left out of the snapshot");
+        tracing::warn!(left_out, limit, "capabilities left out of the snapshot");
     }
     let market = |(capability, rows): (Capability, Vec<Row>)| {
-        let chooser = match selection {
-            None => Chooser::Native,
-            Some(selection) => prepare(&capability, &rows, selection, generation, now),
-        };
-        (capability, Arc::new(Market { rows, chooser }))
+        let slot = selection.map(|selection| {
+            let mut scope = Scope::new(capability.as_str(), Lot::live(), generation, unix_ms());
+            let candidates: Vec<_> =
+                rows.iter().map(|row| candidate(row, &mut scope, now)).collect();
+            let snapshot = Snapshot::new(scope, &candidates).map(Arc::new);
+            prepare(selection, &snapshot, now, sink)
+        });
+        (capability, Arc::new(Market { rows, slot }))
     };
-    offerings.into_iter().take(CAPABILITIES_MAX).map(market).collect()
+    offerings.into_iter().take(limit).map(market).collect()
 }
 
 fn prepare(
-    capability: &Capability,
-    rows: &[Row],
     selection: &SelectionConfig,
-    generation: u64,
+    snapshot: &Result<Arc<Snapshot>, TooManyCandidates>,
     now: Instant,
-) -> Chooser {
-    let mut scope = Scope::new(capability.as_str(), Lot::live(), generation, unix_ms());
-    let candidates: Vec<_> = rows.iter().map(|row| candidate(row, &mut scope, now)).collect();
-    let snapshot = match Snapshot::new(scope, &candidates) {
-        Ok(snapshot) => Arc::new(snapshot),
-        Err(error) => return Chooser::Broken(Broken::Refused(error.to_string())),
-    };
-    match selection.policy.ready(snapshot, &selection.config) {
-        Ok(Ok(ready)) => Chooser::Policy(ready),
-        Ok(Err(refused)) => Chooser::Broken(Broken::Refused(refused.to_string())),
-        Err(fault) => Chooser::Broken(Broken::Fault(Box::new(fault))),
+    sink: &dyn Sink,
+) -> PluginSlot<PreparedSelection> {
+    let mut slot = PluginSlot::new(PLUGIN_SLOT);
+    for policy in selection.versions() {
+        let prepared = match snapshot {
+            Ok(snapshot) => policy.ready(Arc::clone(snapshot), &selection.config),
+            Err(error) => Ok(Err(SetupError::Unsupported(error.to_string()))),
+        };
+        slot.add(policy.standing(), prepared, now, sink);
     }
+    slot
 }
 
 fn candidate(row: &Row, scope: &mut Scope, now: Instant) -> Candidate {
@@ -171,7 +149,11 @@ mod tests {
             ..Candidate::unknown("a:8935", "https://a:8935")
         };
         assert_eq!((made, scope.hardware), (wanted, vec![String::new(), "cpu".to_owned()]));
-        let markets = build(book.offerings(), None, 1, now);
-        assert!(matches!(markets[&capability].chooser, Chooser::Native));
+        struct Deaf;
+        impl Sink for Deaf {
+            fn emit(&self, _: domain::event::Event) {}
+        }
+        let markets = build(book.offerings(), None, 1, now, &Deaf);
+        assert!(markets[&capability].slot.is_none());
     }
 }

@@ -100,12 +100,12 @@ impl Opening {
             market = find(state, capability, until) => market,
             () = answer.closed() => return Err(left()),
         };
-        let mut ranked = self.rank(market.as_deref())?;
+        let mut ranked = self.rank(market.as_ref())?;
         // A slot may have come back since the policy saw the market.
         let full = matches!(ranked.1.declined, Some(Decline::NoCapacity | Decline::NoneLeft));
         if full && caught_up(state, until).await {
             market = find(state, capability, until).await;
-            ranked = self.rank(market.as_deref())?;
+            ranked = self.rank(market.as_ref())?;
         }
         let (rows, Ranked { policy, order, declined }) = ranked;
         let offerings: Vec<Offering> = rows.iter().map(|row| row.offering.clone()).collect();
@@ -124,7 +124,7 @@ impl Opening {
     }
 
     /// Ranks the candidates of a market, with their figures of this moment.
-    fn rank(&self, market: Option<&Market>) -> Result<(Vec<Row>, Ranked), Refusal> {
+    fn rank(&self, market: Option<&Arc<Market>>) -> Result<(Vec<Row>, Ranked), Refusal> {
         let Some(market) = market else {
             let policy = PolicyName::native();
             return Ok((Vec::new(), Ranked { policy, order: Vec::new(), declined: None }));
@@ -138,14 +138,15 @@ impl Opening {
             time_left: (self.begun + ANSWER_MAX).saturating_duration_since(now()),
             sink: &*self.state.sink,
             counted: &self.state.counted,
+            auditor: &self.state.auditor,
         };
         let selection = self.state.config.selection.as_ref();
-        choose::rank(&market.chooser, selection, &offerings, &wish)
-            .map(|ranked| (rows, ranked))
-            .map_err(|error| {
+        choose::rank(market, selection, &offerings, &wish).map(|ranked| (rows, ranked)).map_err(
+            |error| {
                 tracing::warn!(error = %error, "job refused for want of a policy");
                 Refusal::new(Word::Fault, error.to_string())
-            })
+            },
+        )
     }
 
     /// Takes the first steps of a course; an error if they are the last.

@@ -14,6 +14,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use wire::client::Client;
 use wire::trickle::Store;
 
+use crate::audit::Auditor;
 use crate::book::{Book, Outcome, Seat};
 use crate::choose::Counted;
 use crate::config::Config;
@@ -46,6 +47,7 @@ pub(crate) struct State {
     pub(crate) store: Store,
     pub(crate) records: Mutex<Records>,
     pub(crate) counted: Counted,
+    pub(crate) auditor: Auditor,
     pub(crate) jobs: Jobs,
     /// Takes jobs to run; bounded, and emptied at once.
     pub(crate) tasks: mpsc::Sender<Task>,

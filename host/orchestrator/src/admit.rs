@@ -22,6 +22,7 @@ use crate::channels::Channels;
 use crate::config::{OPEN_MAX, PipelineConfig, WORKER_MAX};
 use crate::live::{Asked, Live};
 use crate::state::{Listed, State};
+use crate::suspect::Watch;
 
 /// A gateway's ask for a live session.
 #[derive(Debug, Clone)]
@@ -133,6 +134,7 @@ async fn try_start(state: &Arc<State>, ask: &Ask) -> Result<Channels, StartError
         pricer: Arc::clone(&state.config.pricer),
         sink: Arc::clone(&state.sink),
         ask: Arc::clone(&asked),
+        watch: Mutex::new(Watch::new(&ask.pipeline, Arc::clone(&state.suspects))),
     };
     state.sink.emit(Event::SessionOpened {
         session: id,
@@ -211,6 +213,8 @@ fn spec(
         limits: pipeline.limits.named(),
         grants: pipeline.granted(),
         surface_bytes_max: config.limits.surface_bytes_max,
+        on_failure: pipeline.on_failure,
+        previous: pipeline.previous.clone(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::restart::OnFailure;
 use worker::message::{EncodeSpec, GrantSpec};
 use worker::parent::WorkerConfig;
 
@@ -32,6 +33,10 @@ pub struct PipelineConfig {
     pub limits: plugin::Limits,
     /// What the operator allows the plugin; its manifest has to ask for it too.
     pub grants: plugin::Grants,
+    /// What happens to a session when the plugin faults.
+    pub on_failure: OnFailure,
+    /// Folder of the plugin that takes over with [`OnFailure::PreviousVersion`].
+    pub previous: Option<PathBuf>,
 }
 
 impl PipelineConfig {

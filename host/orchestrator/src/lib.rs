@@ -17,6 +17,7 @@ mod report;
 mod service;
 mod state;
 mod supervise;
+mod suspect;
 
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
@@ -25,6 +26,7 @@ use std::time::{Duration, Instant};
 use domain::event::{Event, Sink};
 use domain::id::SessionId;
 use domain::lease::LeaseTable;
+use plugin::Standing;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -134,6 +136,7 @@ impl Orchestrator {
             quotes: Mutex::new(QuoteTable::new(TOKEN_TTL)),
             store: Store::new(Limits::default()),
             sessions: Mutex::default(),
+            suspects: Arc::default(),
             stopping,
             tasks: tasks_in,
             config,
@@ -226,6 +229,11 @@ impl OrchestratorHandle {
     /// Ends a session at once; `false` if there is none of that number.
     pub fn cancel(&self, id: SessionId) -> bool {
         lock(&self.state.sessions).get(&id).map(|listed| listed.ask.cancel()).is_some()
+    }
+
+    /// Lists the versions of the pricing rule with whether each is asked, the active one first.
+    pub fn pricing(&self) -> Vec<Arc<Standing>> {
+        self.state.config.pricer.versions().cloned().collect()
     }
 
     /// Returns free and all slots of the device.

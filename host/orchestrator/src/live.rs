@@ -6,27 +6,31 @@
 //! **Invariant:** whatever happens, the output channel closes and the last event is `ended`.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use domain::Class;
 use domain::capability::Capability;
 use domain::event::{Change, Event, Sink};
 use domain::id::{LeaseId, SessionId};
 use domain::lease::LeaseTable;
+use domain::poison::Poisonous;
 use domain::price::{Lot, Price, live_units};
 use domain::session::{EndReason, Session, Step};
 use tokio::sync::{Notify, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{debug, info, warn};
 use wire::trickle::{Ask, ChannelReader, ChannelWriter};
-use worker::SessionReport;
 use worker::message::{MetricChange, MetricForm};
 use worker::parent::{Input, Output, Outputs};
+use worker::{Failure, SessionReport};
 
+use crate::admit::lock;
 use crate::channels::Channels;
 use crate::price::{Pricer, Usage};
 use crate::report::{self, Bill};
+use crate::suspect::{self, Watch};
 
 /// How often a session's signs of life are looked at; a fraction of every limit on them.
 const TICK: Duration = Duration::from_millis(500);
@@ -59,6 +63,8 @@ pub(crate) struct Live {
     pub(crate) sink: Arc<dyn Sink>,
     /// What others may ask of it.
     pub(crate) ask: Arc<Asked>,
+    /// Watches its input.
+    pub(crate) watch: Mutex<Watch>,
 }
 
 /// What others may ask of a running session.
@@ -100,6 +106,7 @@ impl Live {
         let mut life = Session::open(opened_at);
         life.opened();
         let signs = Signs::default();
+        let mut poison = None;
         let mut out = ChannelWriter::new(Arc::clone(&self.channels.output));
         let mut events = ChannelWriter::new(Arc::clone(&self.channels.events));
         let finish = {
@@ -114,9 +121,11 @@ impl Live {
             loop {
                 let step = tokio::select! {
                     finish = &mut drain => break finish,
-                    () = &mut feed, if feeding => {
+                    fed = &mut feed, if feeding => {
                         feeding = false;
-                        life.end(EndReason::Eos, Instant::now())
+                        poison = fed.err();
+                        let reason = poison.as_ref().map_or(EndReason::Eos, |_| EndReason::Fault);
+                        life.end(reason, Instant::now())
                     }
                     () = &mut control, if controlled => {
                         controlled = false;
@@ -149,25 +158,45 @@ impl Live {
                 }
             }
         };
+        let finish = match poison {
+            Some(poison) => self.refused(finish, &poison),
+            None => self.blamed(finish, &input),
+        };
         self.finish(life, finish, out, events, opened_at).await;
     }
 
-    /// Moves the client's media to the worker until the client closes its channel.
-    async fn feed(&self, input: &Input, signs: &Signs) {
+    /// Moves the client's media to the worker until the client closes its channel, or sends what is
+    /// known to be poison.
+    async fn feed(&self, input: &Input, signs: &Signs) -> Result<(), Poisonous> {
         let channel = Arc::clone(&self.channels.input);
         let mut reader = ChannelReader::new(channel, READER, Ask::Seq(0));
         while let Some(start) = reader.next_segment().await {
             if let Some(missing) = start.missing {
                 warn!(%missing, "input segments were lost");
             }
-            while let Some(bytes) = reader.chunk().await {
-                signs.input_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-                if input.write(bytes).await.is_err() {
-                    // The worker's loss is reported by its outputs, which end the session.
-                    return std::future::pending().await;
+            lock(&self.watch).begin();
+            loop {
+                let bytes = reader.chunk().await;
+                let last = bytes.is_none();
+                let passed = match bytes {
+                    Some(bytes) => {
+                        signs.input_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                        lock(&self.watch).look(bytes)?
+                    }
+                    None => lock(&self.watch).end()?,
+                };
+                for bytes in passed {
+                    if input.write(bytes).await.is_err() {
+                        // The worker's loss is reported by its outputs, which end the session.
+                        return std::future::pending().await;
+                    }
+                }
+                if last {
+                    break;
                 }
             }
         }
+        Ok(())
     }
 
     /// Moves the worker's media and events to the client until the worker has said its last.
@@ -192,6 +221,14 @@ impl Live {
                 Output::Metrics(changes) => self.measured(changes),
                 Output::Event(json) => drop(events.send(Bytes::from(json)).await),
                 Output::Log { level, text } => log(&level, &text),
+                Output::Replaced(how) => {
+                    self.sink.emit(report::faulted(&how.fault, &how.message));
+                    self.sink.emit(Event::PipelineReplaced {
+                        session: self.id,
+                        pipeline: self.capability.live_id().unwrap_or_default().to_owned(),
+                        by: report::replaced_by(&how.by),
+                    });
+                }
                 Output::Ended(report) => return Finish::Report(report),
                 Output::Lost(how) => return Finish::Lost(how),
             }
@@ -242,11 +279,40 @@ impl Live {
             life.output(now);
         }
         if fed || kept || read {
-            let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut leases = lock(&self.leases);
             // One that expired meanwhile is collected, and announced, by the sweep.
             let _ = leases.renew(self.lease, now);
         }
         life.tick(now)
+    }
+
+    /// Says that the input was refused, whatever else became of the session.
+    fn refused(&self, finish: Finish, poison: &Poisonous) -> Finish {
+        let mut report = match finish {
+            Finish::Report(report) => report,
+            Finish::Lost(_) => Box::default(),
+        };
+        let (class, message) = (Class::Invalid.name().to_owned(), poison.to_string());
+        report.failure = Some(Failure { class, message, fault: None });
+        Finish::Report(report)
+    }
+
+    /// Blames what was in work if the session ended by a fault of its plugin or with its worker.
+    fn blamed(&self, finish: Finish, input: &Input) -> Finish {
+        let watch = lock(&self.watch);
+        match &finish {
+            Finish::Report(report) => {
+                let plugin_fault = Class::PluginFault.name();
+                if report.failure.as_ref().is_some_and(|failure| failure.class == plugin_fault) {
+                    watch.blame(report.input_bytes, report.input_bytes);
+                }
+            }
+            Finish::Lost(_) => {
+                let told = watch.passed().saturating_sub(input.unread() as u64);
+                watch.blame(told, watch.passed().min(told + suspect::UNTOLD));
+            }
+        }
+        finish
     }
 
     /// Closes the session: the output, then the last event, then everything else.
@@ -276,7 +342,7 @@ impl Live {
         drop(events.send(Bytes::from(last)).await);
         events.close();
         self.channels.close();
-        self.leases.lock().unwrap_or_else(PoisonError::into_inner).release(self.lease);
+        lock(&self.leases).release(self.lease);
         self.announce(reason, &report, opened_at);
     }
 
@@ -304,13 +370,7 @@ impl Live {
         if let Some(failure) = &report.failure {
             info!(class = failure.class, error = failure.message, "session failed");
             if let Some(fault) = &failure.fault {
-                self.sink.emit(Event::PluginFaulted {
-                    plugin: fault.plugin.clone(),
-                    version: fault.version.clone(),
-                    kind: report::fault_kind(&fault.kind),
-                    call: report::fault_call(&fault.call),
-                    detail: failure.message.clone(),
-                });
+                self.sink.emit(report::faulted(fault, &failure.message));
             }
         }
         self.sink.emit(Event::SessionEnded {

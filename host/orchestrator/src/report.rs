@@ -1,9 +1,10 @@
 //! The last word about a session: the `ended` event that clients and gateways read.
 
+use domain::event::Event;
 use domain::price::Price;
 use domain::session::EndReason;
 use wire::ended::{Ended, Frames, GuestTime, PluginFault, Price as PriceForm, Resources, Trouble};
-use worker::message::{Failure, SessionReport};
+use worker::message::{Failure, FaultFacts, SessionReport};
 
 /// What a session came to.
 #[derive(Debug, Clone)]
@@ -49,14 +50,34 @@ fn trouble(failure: &Failure) -> Trouble {
     Trouble { class: failure.class.clone(), message: failure.message.clone(), fault }
 }
 
+/// Returns the event that tells of a plugin's fault.
+pub(crate) fn faulted(fault: &FaultFacts, message: &str) -> Event {
+    Event::PluginFaulted {
+        plugin: fault.plugin.clone(),
+        version: fault.version.clone(),
+        digest: fault.digest.clone(),
+        kind: fault_kind(&fault.kind),
+        call: fault_call(&fault.call),
+        at: fault.at.clone(),
+        detail: message.to_owned(),
+    }
+}
+
+/// Returns the word of what replaced a pipeline out of the closed set that metrics may carry.
+pub(crate) fn replaced_by(by: &str) -> &'static str {
+    const WAYS: [&str; 3] = ["restart", "previous-version", "passthrough"];
+    WAYS.into_iter().find(|known| *known == by).unwrap_or("other")
+}
+
 /// Returns the word of a fault's kind out of the closed set that metrics may carry.
-pub(crate) fn fault_kind(kind: &str) -> &'static str {
-    const KINDS: [&str; 7] = ["trap", "fuel", "time", "memory", "table", "contract", "host"];
+fn fault_kind(kind: &str) -> &'static str {
+    const KINDS: [&str; 8] =
+        ["trap", "fuel", "time", "memory", "table", "contract", "full", "host"];
     KINDS.into_iter().find(|known| *known == kind).unwrap_or("other")
 }
 
 /// Returns the word of a pipeline's call out of the closed set that metrics may carry.
-pub(crate) fn fault_call(call: &str) -> &'static str {
+fn fault_call(call: &str) -> &'static str {
     const CALLS: [&str; 7] =
         ["describe", "start", "on-frame", "on-params", "on-message", "stop", "instantiate"];
     CALLS.into_iter().find(|known| *known == call).unwrap_or("other")

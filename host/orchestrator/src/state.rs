@@ -9,6 +9,7 @@ use std::time::Instant;
 use domain::event::Sink;
 use domain::id::SessionId;
 use domain::lease::LeaseTable;
+use domain::poison::Suspects;
 use tokio::sync::{mpsc, watch};
 use wire::trickle::Store;
 
@@ -36,6 +37,8 @@ pub(crate) struct State {
     pub(crate) store: Store,
     /// The sessions that run.
     pub(crate) sessions: Mutex<BTreeMap<SessionId, Listed>>,
+    /// Segments that were in work when sessions ended by a fault; across workers.
+    pub(crate) suspects: Arc<Mutex<Suspects>>,
     /// Becomes true when the role stops.
     pub(crate) stopping: watch::Receiver<bool>,
     /// Where session tasks go; unbounded, but there are never more than slots.

@@ -150,6 +150,16 @@ impl Supervisor {
 
     async fn describe(&self, worker: &Worker) -> BTreeMap<String, PluginSummary> {
         let mut loaded = BTreeMap::new();
+        // What is to take over in the middle of a session has to be loaded before.
+        for pipeline in &self.pipelines {
+            let Some(previous) = &pipeline.previous else { continue };
+            let limits = pipeline.limits.named();
+            if let Err(error) = worker.describe(previous.clone(), limits, pipeline.granted()).await
+            {
+                let (pipeline, error) = (&pipeline.id, domain::chain(&error));
+                error!(pipeline, error, "previous version not loaded");
+            }
+        }
         for pipeline in &self.pipelines {
             let (folder, limits) = (pipeline.folder.clone(), pipeline.limits.named());
             match worker.describe(folder, limits, pipeline.granted()).await {

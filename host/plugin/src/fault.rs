@@ -90,8 +90,11 @@ pub struct FaultFacts {
     pub call: &'static str,
     /// The limit that was hit, if it was one.
     pub limit: Option<LimitHit>,
-    /// What happened, with the guest's last words and backtrace where there are any.
+    /// What happened, with the guest's last words where there are any.
     pub message: String,
+    /// The guest's functions by name, innermost first, from where its own code begins; empty where
+    /// it is not known where it was.
+    pub backtrace: Vec<String>,
 }
 
 /// A plugin's trap, a limit hit or a breach of contract; the instance is gone. One word, so that
@@ -137,6 +140,7 @@ impl Fault {
             call,
             limit: None,
             message: message.into(),
+            backtrace: Vec::new(),
         }))
     }
 
@@ -161,23 +165,29 @@ impl Fault {
             message.push_str("; it said: ");
             message.push_str(&on_one_line(last_words));
         }
-        if let Some(trace) = error.downcast_ref::<WasmBacktrace>() {
-            message.push_str(&backtrace(trace));
-        }
         let mut fault = Self::new(kind, who, call, message);
         fault.0.limit = limit;
+        fault.0.backtrace =
+            error.downcast_ref::<WasmBacktrace>().map(backtrace).unwrap_or_default();
         fault
     }
 }
 
 impl Fault {
+    /// Returns whether it counts against the plugin: not where it is the host's own, or its room.
+    pub fn is_the_plugins(&self) -> bool {
+        !matches!(self.kind, FaultKind::Host | FaultKind::Full)
+    }
+
     /// Returns the event that tells of it.
     pub fn event(&self) -> Event {
         Event::PluginFaulted {
             plugin: self.plugin.clone(),
             version: self.version.clone(),
+            digest: self.digest.to_string(),
             kind: self.kind.name(),
             call: self.call,
+            at: self.backtrace.first().cloned().unwrap_or_default(),
             detail: self.to_string(),
         }
     }
@@ -185,8 +195,9 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let FaultFacts { plugin, version, call, message, .. } = &**self;
-        write!(f, "plugin `{plugin}` {version} faulted in `{call}`: {message}")
+        let FaultFacts { plugin, version, call, message, backtrace, .. } = &**self;
+        write!(f, "plugin `{plugin}` {version} faulted in `{call}`: {message}")?;
+        if backtrace.is_empty() { Ok(()) } else { write!(f, "; at {}", backtrace.join(" < ")) }
     }
 }
 
@@ -219,7 +230,11 @@ fn classify(
         None => {}
     }
     let text = error.root_cause().to_string();
-    // No host function of this crate fails; what is left to us is a pool that is full.
+    // No host function of this crate fails; what is left to us is a pool that is full, and memory
+    // that the system does not give.
+    if error.is::<std::io::Error>() {
+        return (FaultKind::Host, None, text);
+    }
     if error.is::<wasmtime::PoolConcurrencyLimitError>() {
         return (FaultKind::Full, None, text);
     }
@@ -249,7 +264,7 @@ fn kind_of(hit: &LimitHit) -> FaultKind {
 
 /// Returns the guest's functions, innermost first, from where its own code begins: what a language
 /// runtime does between a panic and its trap tells an author nothing.
-fn backtrace(trace: &WasmBacktrace) -> String {
+fn backtrace(trace: &WasmBacktrace) -> Vec<String> {
     let names = trace.frames().iter().map(|frame| {
         let symbol = frame.symbols().iter().find_map(|symbol| symbol.name());
         let name = symbol.or_else(|| frame.func_name());
@@ -260,8 +275,7 @@ fn backtrace(trace: &WasmBacktrace) -> String {
     });
     let all: Vec<_> = names.collect();
     let own = all.iter().position(|name| !is_runtime(name)).unwrap_or(0);
-    let names: Vec<_> = all.into_iter().skip(own).take(FRAMES_MAX).collect();
-    if names.is_empty() { String::new() } else { format!("; at {}", names.join(" < ")) }
+    all.into_iter().skip(own).take(FRAMES_MAX).collect()
 }
 
 fn is_runtime(name: &str) -> bool {

@@ -40,4 +40,5 @@ pub use pipeline::host::PipelineHost;
 pub use policy::pricing::{PreparedPricing, PricingRule};
 pub use policy::ready::Ready;
 pub use policy::selection::{PreparedSelection, SelectionPolicy};
+pub use policy::slot::{Because, PluginSlot, Standing};
 pub use snapshot::{Candidate, Scope, Snapshot, unix_ms};

@@ -54,22 +54,6 @@ pub enum SessionError {
     /// The plugin faulted.
     #[error("plugin fault")]
     Fault(#[source] Box<Fault>),
-    /// The plugin gave up for good.
-    #[error("plugin `{plugin}` answered `fatal` to frame {sequence}")]
-    Fatal {
-        /// Its id.
-        plugin: String,
-        /// Number of the frame, from 0.
-        sequence: u64,
-    },
-    /// The plugin sent out what cannot be sent.
-    #[error("plugin `{plugin}` sent {what}")]
-    Picture {
-        /// Its id.
-        plugin: String,
-        /// What, with what was expected.
-        what: String,
-    },
     /// The device failed.
     #[error("working on `{device}`")]
     Device {
@@ -109,7 +93,6 @@ impl SessionError {
             Self::Load { source, .. } => source.class(),
             Self::Setup { source, .. } => source.class(),
             Self::Fault(fault) => fault.class(),
-            Self::Fatal { .. } | Self::Picture { .. } => Class::PluginFault,
             Self::Device { source, .. } => source.class(),
             Self::Limits(_) | Self::Panicked(_) | Self::NotHost => Class::Internal,
             Self::Aborted => Class::Cancelled,
@@ -118,21 +101,22 @@ impl SessionError {
 
     /// Returns what the parent is told.
     pub fn failure(&self) -> Failure {
-        let facts = |kind: &str, plugin: &str, version: &str, call: &str| FaultFacts {
-            kind: kind.to_owned(),
-            plugin: plugin.to_owned(),
-            version: version.to_owned(),
-            call: call.to_owned(),
-        };
         let fault = match self {
-            Self::Fault(fault) => {
-                Some(facts(fault.kind.name(), &fault.plugin, &fault.version, fault.call))
-            }
-            Self::Fatal { plugin, .. } | Self::Picture { plugin, .. } => {
-                Some(facts("contract", plugin, "", "on-frame"))
-            }
+            Self::Fault(fault) => Some(facts(fault)),
             _ => None,
         };
         Failure { class: self.class().name().to_owned(), message: domain::chain(self), fault }
+    }
+}
+
+/// Returns what the parent is told of a fault.
+pub(crate) fn facts(fault: &Fault) -> FaultFacts {
+    FaultFacts {
+        kind: fault.kind.name().to_owned(),
+        plugin: fault.plugin.clone(),
+        version: fault.version.clone(),
+        digest: fault.digest.to_string(),
+        call: fault.call.to_owned(),
+        at: fault.backtrace.first().cloned().unwrap_or_default(),
     }
 }

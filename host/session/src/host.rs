@@ -30,6 +30,12 @@ const LUTS_MAX: usize = 64;
 /// Types of events that are the host's: a plugin that sent one would speak in its name.
 const OUR_EVENTS: [&str; 3] = ["ended", "params-refused", "messages-lost"];
 
+/// How far after the picture that came in last another may be sent out: the pictures that come
+/// until then could not be shown any more.
+const EMIT_AHEAD_US: i64 = 1_000_000;
+/// How far before it: longer than any plugin can keep a picture.
+const EMIT_LATE_US: i64 = 10_000_000;
+
 /// A picture that the plugin sends out besides its answers.
 #[derive(Debug)]
 pub(crate) struct Extra {
@@ -56,6 +62,8 @@ pub(crate) struct Host {
     pub(crate) extras: Vec<Extra>,
     /// Time of the last picture that went out, in microseconds.
     pub(crate) sent_us: Option<i64>,
+    /// Time of the last picture that came in, in microseconds.
+    pub(crate) input_us: Option<i64>,
     pub(crate) choices: Choices,
     /// Pictures that were sent out, the last one first.
     sent: VecDeque<Surface>,
@@ -84,6 +92,7 @@ impl Host {
             stream,
             extras: Vec::new(),
             sent_us: None,
+            input_us: None,
             choices: Choices::default(),
             sent: VecDeque::new(),
             graphs: Graphs::default(),
@@ -187,6 +196,21 @@ impl PipelineHost for Host {
 
     fn emit(&mut self, frame: u32, pts_us: i64) -> Result<(), HostError> {
         let surface = self.frames.find(frame)?.surface.clone();
+        let wanted = self.choices.output_size.unwrap_or((self.facts.width, self.facts.height));
+        let size = (surface.width(), surface.height());
+        if size != wanted {
+            let ((width, height), (wide, high)) = (size, wanted);
+            let text = format!("a picture of {width}x{height} (announced {wide}x{high})");
+            return Err(HostError::new(ErrorClass::Invalid, text));
+        }
+        let now = self.input_us.unwrap_or(pts_us);
+        if pts_us > now.saturating_add(EMIT_AHEAD_US) || pts_us < now.saturating_sub(EMIT_LATE_US) {
+            let text = format!(
+                "a picture at {pts_us} us, where the last one came at {now} us (at most \
+                 {EMIT_AHEAD_US} us after it or {EMIT_LATE_US} us before)"
+            );
+            return Err(HostError::new(ErrorClass::Invalid, text));
+        }
         let taken = self.extras.iter().any(|extra| extra.pts_us == pts_us);
         if taken || self.sent_us.is_some_and(|last| pts_us <= last) {
             let text = format!("a picture at {pts_us} us is not after the last one");

@@ -1,8 +1,14 @@
 //! The middle stage: the component and the ops that it calls.
 //!
-//! Owns the component's instance; everything about one frame happens on this thread, in order.
+//! Everything about one frame happens on this thread, in order: it comes in here, is handed to the
+//! component ([`call`]), and leaves ([`leave`]). What becomes of the session when the component
+//! faults is decided in [`recover`].
+//!
+//! **Invariant:** a picture that came in leaves or is counted as dropped, whoever handled it.
 
+mod call;
 mod leave;
+mod recover;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
@@ -10,9 +16,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use device::{ColorSpace, Op as DeviceOp, Range, Standard, Stream, Surface};
 use domain::planes::PixelFormat;
 use media::{Key, Packet, Picture, Rational};
-use plugin::Limit;
-use plugin::pipeline::host::SessionFacts;
-use plugin::pipeline::{Answer, FrameError, FrameTiming, Pipeline, PipelineInstance, StopReason};
+use plugin::pipeline::{Pipeline, PipelineInstance, StopReason};
 use worker::message::{FromWorker, SessionSpec};
 
 use crate::SessionError;
@@ -22,7 +26,9 @@ use crate::input::{InputFacts, Item, Tracks};
 use crate::run::Ends;
 use crate::serve::Shared;
 use crate::stats::{self, PictureHash, Times};
+use call::Incoming;
 use leave::Sent;
+use recover::Seat;
 
 /// Frames after which the worker counts as warmed up: pools, tables and encoder are filled.
 const WARM_FRAMES: u64 = 60;
@@ -33,6 +39,7 @@ pub(crate) struct Figures {
     pub(crate) frames_in: u64,
     pub(crate) frames_out: u64,
     pub(crate) frames_dropped: u64,
+    pub(crate) input_bytes: u64,
     pub(crate) pixels_in: u64,
     pub(crate) stream_ms: u64,
     pub(crate) rss_warm_mib: u64,
@@ -71,7 +78,7 @@ impl Outcome {
 
 /// Runs the component over everything that the first stage hands on.
 pub(crate) fn run(
-    pipeline: &Pipeline,
+    pipeline: Arc<Pipeline>,
     spec: &SessionSpec,
     ends: &Ends,
     shared: &Shared,
@@ -88,7 +95,7 @@ pub(crate) fn run(
             }
         };
     let mut stage = Stage {
-        pipeline,
+        seat: Seat::new(pipeline, spec),
         spec,
         ends,
         shared,
@@ -96,10 +103,10 @@ pub(crate) fn run(
         products,
         outcome: &mut outcome,
         tracks: None,
-        running: None,
+        shape: None,
         last_input: None,
         last_pts: None,
-        early_warnings: Vec::new(),
+        last_surface: None,
     };
     if let Err(error) = stage.run(&items) {
         stage.outcome.fail(error);
@@ -110,7 +117,7 @@ pub(crate) fn run(
 }
 
 struct Stage<'a> {
-    pipeline: &'a Pipeline,
+    seat: Seat,
     spec: &'a SessionSpec,
     ends: &'a Ends,
     shared: &'a Shared,
@@ -118,17 +125,19 @@ struct Stage<'a> {
     products: SyncSender<Product>,
     outcome: &'a mut Outcome,
     tracks: Option<Arc<Tracks>>,
-    running: Option<Running>,
+    shape: Option<Shape>,
     last_input: Option<i64>,
     last_pts: Option<i64>,
-    early_warnings: Vec<String>,
+    last_surface: Option<Surface>,
 }
 
-/// The component's instance once the first picture has told what it works on.
-struct Running {
-    instance: PipelineInstance,
+/// What the first picture and the component's first start settled.
+struct Shape {
+    /// Format, width and height of pictures as they are decoded.
     input: (PixelFormat, u32, u32),
+    /// Format in which the component takes them.
     arriving: PixelFormat,
+    /// Width and height of pictures sent out.
     output_size: (u32, u32),
     look: Look,
     first_pts: i64,
@@ -176,29 +185,34 @@ impl Stage<'_> {
         self.tracks.as_ref().map_or(Rational::MPEG_TS, |tracks| tracks.video.time_base)
     }
 
+    fn warn(&mut self, name: &str) {
+        let warnings = &mut self.outcome.warnings;
+        if !warnings.iter().any(|warning| warning == name) {
+            warnings.push(name.to_owned());
+        }
+    }
+
     fn picture(&mut self, picture: &Picture) -> Result<(), SessionError> {
         let planes = picture.planes();
         let input = (planes.format, planes.width, planes.height);
         let before = self.last_input;
         let Some(pts) = self.in_order(picture) else { return Ok(()) };
-        if self.running.is_none() {
+        let shape = self.shape.get_or_insert_with(|| {
             let look = Look { color: picture.color(), pixel_aspect: picture.pixel_aspect() };
             self.stream.set_color_space(color_space(look.color, input.2));
-            self.start(input, look, pts)?;
-        }
-        self.controls()?;
-        let Some(running) = &mut self.running else { return Err(SessionError::Aborted) };
-        if running.input != input {
-            return Err(SessionError::InputChanged {
-                was: shape(running.input),
-                now: shape(input),
-            });
+            let (output_size, arriving) = ((input.1, input.2), input.0);
+            Shape { input, arriving, output_size, look, first_pts: pts, end_pts: pts }
+        });
+        if shape.input != input {
+            let (was, now) = (text(shape.input), text(input));
+            return Err(SessionError::InputChanged { was, now });
         }
         // A picture that does not say how long it is shown is shown as long as the one before.
         let step = before.map_or(0, |before| pts.saturating_sub(before));
         let shown = if picture.duration() > 0 { picture.duration() } else { step };
-        running.end_pts = running.end_pts.max(pts.saturating_add(shown));
-        let arriving = running.arriving;
+        shape.end_pts = shape.end_pts.max(pts.saturating_add(shown));
+        self.fill_seat()?;
+        self.controls()?;
         let figures = &mut self.outcome.figures;
         let sequence = figures.frames_in;
         figures.frames_in += 1;
@@ -206,8 +220,18 @@ impl Stage<'_> {
         if figures.frames_in == WARM_FRAMES {
             figures.rss_warm_mib = stats::resident_mib();
         }
+        let arriving = self.shape.as_ref().map_or(input.0, |shape| shape.arriving);
         let surface = self.borrow(picture, arriving)?;
-        self.call(surface, sequence, picture, pts)
+        let key = if picture.is_key() { Key::Forced } else { Key::Free };
+        let sent = Sent { surface, pts, duration: picture.duration(), key };
+        let incoming = Incoming { sequence, sent };
+        match self.call(&incoming) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.recover(error)?;
+                self.pass_on(incoming.sent)
+            }
+        }
     }
 
     /// Returns a picture's time if it lies after the one before. A picture without a time of its
@@ -217,13 +241,9 @@ impl Stage<'_> {
         match pts {
             Some(_) => self.last_input = pts,
             None => {
-                let figures = &mut self.outcome.figures;
-                figures.frames_in += 1;
-                figures.frames_dropped += 1;
-                let name = "timestamps-not-increasing";
-                if !self.early_warnings.iter().any(|warning| warning == name) {
-                    self.early_warnings.push(name.to_owned());
-                }
+                self.outcome.figures.frames_in += 1;
+                self.outcome.figures.frames_dropped += 1;
+                self.warn("timestamps-not-increasing");
             }
         }
         pts
@@ -245,174 +265,18 @@ impl Stage<'_> {
         fitted.map_err(|source| self.device_error(source))
     }
 
-    fn start(
-        &mut self,
-        input: (PixelFormat, u32, u32),
-        look: Look,
-        first_pts: i64,
-    ) -> Result<(), SessionError> {
-        let (format, width, height) = input;
-        let rate = self.tracks.as_ref().and_then(|tracks| tracks.video.frame_rate);
-        let facts = SessionFacts {
-            id: self.spec.id.clone(),
-            capability: self.spec.capability.clone(),
-            width,
-            height,
-            format: format.name().to_owned(),
-            frame_rate_milli: rate.map_or(0, milli),
-            deterministic: self.spec.deterministic,
-        };
-        let parent = (self.ends.id, self.shared.outgoing.clone());
-        let limits = self.pipeline.limits();
-        let stream = Arc::clone(&self.stream);
-        let host = Host::new(facts, stream, self.pipeline.id(), parent);
-        let budget = limits.time(Limit::FrameBudget);
-        let mut instance = self.pipeline.instantiate(Box::new(host), budget).map_err(fault)?;
-        let plugin = self.pipeline.id().to_owned();
-        // Parameters that came before the first picture are the ones to start with.
-        let waiting = self.ends.mailbox.take();
-        let params = waiting.params.as_ref().unwrap_or(&self.spec.params);
-        instance
-            .start(params)
-            .map_err(fault)?
-            .map_err(|source| SessionError::Setup { plugin, source })?;
-        for message in &waiting.messages {
-            instance.on_message(message).map_err(fault)?;
-        }
-        let choices = host_of(&mut instance).choices;
-        host_of(&mut instance).frames.sweep();
-        self.running = Some(Running {
-            instance,
-            input,
-            arriving: choices.input_format.unwrap_or(format),
-            output_size: choices.output_size.unwrap_or((width, height)),
-            look,
-            first_pts,
-            end_pts: first_pts,
-        });
-        Ok(())
-    }
-
-    /// Hands the plugin what the client said since the last frame.
-    fn controls(&mut self) -> Result<(), SessionError> {
-        let Some(running) = &mut self.running else { return Ok(()) };
-        let waiting = self.ends.mailbox.take();
-        if let Some(params) = waiting.params {
-            let refused = running.instance.on_params(&params).map_err(fault)?.err();
-            host_of(&mut running.instance).frames.sweep();
-            if let Some(error) = refused {
-                let event = serde_json::json!({
-                    "type": "params-refused",
-                    "message": error.to_string(),
-                });
-                self.event(event.to_string());
-            }
-        }
-        let Some(running) = &mut self.running else { return Ok(()) };
-        for message in &waiting.messages {
-            running.instance.on_message(message).map_err(fault)?;
-            host_of(&mut running.instance).frames.sweep();
-        }
-        if waiting.lost > 0 {
-            let event = serde_json::json!({ "type": "messages-lost", "count": waiting.lost });
-            self.event(event.to_string());
-        }
-        self.send_out(None)
-    }
-
-    fn event(&self, json: String) {
-        // With the parent gone the main loop ends the process.
-        let _ = self.shared.outgoing.send(FromWorker::Event(self.ends.id, json));
-    }
-
-    fn call(
-        &mut self,
-        surface: Surface,
-        sequence: u64,
-        picture: &Picture,
-        pts: i64,
-    ) -> Result<(), SessionError> {
-        let pts_us = to_us(pts, self.time_base());
-        let budget_us = self.pipeline.limits().get(Limit::FrameBudget);
-        let budget_us = i32::try_from(budget_us).unwrap_or(i32::MAX);
-        let Some(running) = &mut self.running else { return Err(SessionError::Aborted) };
-        let instance = &mut running.instance;
-        let host = host_of(instance);
-        if let Some(result) = host.run_active(&surface) {
-            // One frame failed: the input passes, so that the stream has no hole.
-            let chosen = Some(result.unwrap_or(surface));
-            host.frames.sweep();
-            return self.answer(chosen, picture, pts);
-        }
-        let frame = host.frames.insert(surface.clone(), pts_us).map_err(|error| {
-            let plugin = self.pipeline.id().to_owned();
-            SessionError::Picture { plugin, what: format!("too many frames: {error}") }
-        })?;
-        if self.pipeline.granted().pixels {
-            host.copies.sweep(&host.frames);
-            let brought = host.copies.bring(frame, &surface, &self.stream);
-            brought.map_err(|source| SessionError::Device {
-                device: self.shared.device.name().to_owned(),
-                source,
-            })?;
-        }
-        // No frame is ever left out, so nothing is gained by telling the plugin to hurry.
-        let timing = FrameTiming { sequence, pts_us, backlog: 0, slack_us: budget_us };
-        let answer = instance.on_frame(frame, &timing).map_err(fault)?;
-        self.outcome.times.add(instance.guest_time());
-        let chosen = match answer {
-            Ok(Answer::Pass) => Some(surface),
-            Ok(Answer::Emit(number)) => {
-                let entry = host_of(instance).frames.get(number);
-                let Some(entry) = entry else { return Err(self.bad_frame(number)) };
-                Some(entry.surface.clone())
-            }
-            Ok(Answer::Drop) => None,
-            Ok(Answer::Repeat) => Some(host_of(instance).last_sent().cloned().unwrap_or(surface)),
-            // One frame failed: the input passes, so that the stream has no hole.
-            Err(FrameError::Skip) => Some(surface),
-            Err(FrameError::Fatal) => {
-                let plugin = self.pipeline.id().to_owned();
-                return Err(SessionError::Fatal { plugin, sequence });
-            }
-        };
-        host_of(instance).frames.sweep();
-        self.answer(chosen, picture, pts)
-    }
-
-    /// Sends out what was chosen for a picture that came in.
-    fn answer(
-        &mut self,
-        chosen: Option<Surface>,
-        picture: &Picture,
-        pts: i64,
-    ) -> Result<(), SessionError> {
-        let key = if picture.is_key() { Key::Forced } else { Key::Free };
-        let duration = picture.duration();
-        self.send_out(chosen.map(|surface| Sent { surface, pts, duration, key }))
-    }
-
-    fn bad_frame(&self, number: u32) -> SessionError {
-        let plugin = self.pipeline.id().to_owned();
-        SessionError::Picture { plugin, what: format!("`{number}`, which is not a frame") }
-    }
-
     fn end(&mut self, facts: InputFacts) -> Result<(), SessionError> {
-        self.outcome.warnings = facts.warnings;
-        self.outcome.warnings.append(&mut self.early_warnings);
-        if self.running.is_none() {
+        let own = std::mem::replace(&mut self.outcome.warnings, facts.warnings);
+        self.outcome.warnings.extend(own);
+        if self.shape.is_none() {
             return Err(SessionError::NoPicture { errors: facts.errors });
         }
         self.stop(StopReason::Finished)
     }
 
-    fn stop(&mut self, reason: StopReason) -> Result<(), SessionError> {
-        let time_base = self.time_base();
-        let Some(running) = &mut self.running else { return Ok(()) };
-        let lasted = to_us(running.end_pts - running.first_pts, time_base);
-        self.outcome.figures.stream_ms = u64::try_from(lasted / 1000).unwrap_or(0);
-        running.instance.stop(reason).map_err(fault)?;
-        if reason == StopReason::Finished { self.send_out(None) } else { Ok(()) }
+    fn event(&self, json: String) {
+        // With the parent gone the main loop ends the process.
+        let _ = self.shared.outgoing.send(FromWorker::Event(self.ends.id, json));
     }
 }
 
@@ -424,8 +288,12 @@ fn host_of(instance: &mut PipelineInstance) -> &mut Host {
     instance.host_mut::<Host>().expect("the instance was made with this host")
 }
 
-fn shape((format, width, height): (PixelFormat, u32, u32)) -> String {
+fn text((format, width, height): (PixelFormat, u32, u32)) -> String {
     format!("{} {width}x{height}", format.name())
+}
+
+fn to_us(ticks: i64, base: Rational) -> i64 {
+    base.rescale(ticks, Rational::MICROSECONDS)
 }
 
 /// Returns what Y, U, V mean in a track: what its pictures say, else what players assume.
@@ -437,13 +305,4 @@ fn color_space(color: media::Color, height: u32) -> ColorSpace {
         None => assumed.standard,
     };
     ColorSpace { standard, range: if color.is_full_range() { Range::Full } else { assumed.range } }
-}
-
-fn milli(rate: Rational) -> u32 {
-    let milli = i64::from(rate.num) * 1000 / i64::from(rate.den.max(1));
-    u32::try_from(milli).unwrap_or(0)
-}
-
-fn to_us(ticks: i64, base: Rational) -> i64 {
-    base.rescale(ticks, Rational::MICROSECONDS)
 }

@@ -19,6 +19,7 @@ struct State {
     pieces: VecDeque<Bytes>,
     ended: bool,
     aborted: bool,
+    taken: u64,
 }
 
 /// The writing end, shared with the worker's main loop.
@@ -52,6 +53,11 @@ impl ByteQueue {
         self.changed.notify_one();
     }
 
+    /// Returns the bytes that were read.
+    pub(crate) fn taken(&self) -> u64 {
+        self.lock().taken
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -68,6 +74,7 @@ impl ByteQueue {
                 if front.is_empty() {
                     state.pieces.pop_front();
                 }
+                state.taken += taken.len() as u64;
                 return Some(taken);
             }
             if state.ended {

@@ -61,7 +61,8 @@ fn stages(spec: &SessionSpec, ends: &Ends, shared: &Shared) -> Outcome {
             ends.queue.abort();
             return Outcome::failed(SessionError::Panicked("starting"));
         };
-        let mut outcome = process::run(&pipeline, spec, ends, shared, items, products_in);
+        let mut outcome = process::run(pipeline, spec, ends, shared, items, products_in);
+        outcome.figures.input_bytes = ends.queue.taken();
         // A pipeline that ended early stops the decoder; one that ended well finds it ended.
         ends.queue.abort();
         if decoder.join().is_err() {
@@ -83,6 +84,7 @@ fn report(outcome: Outcome) -> SessionReport {
         frames_in: figures.frames_in,
         frames_out: figures.frames_out,
         frames_dropped: figures.frames_dropped,
+        input_bytes: figures.input_bytes,
         pixels_in: figures.pixels_in,
         stream_ms: figures.stream_ms,
         frames_sha256: hash.hex(),

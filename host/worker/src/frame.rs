@@ -101,6 +101,7 @@ impl Message for FromWorker {
             Self::Log(session, level, text) => (8, session, json(&(level, text))),
             Self::Ended(session, report) => (9, session, json(&report)),
             Self::Metrics(session, changes) => (10, session, json(&changes)),
+            Self::Replaced(session, how) => (11, session, json(&how)),
         }
     }
 
@@ -119,6 +120,7 @@ impl Message for FromWorker {
             }
             9 => Self::Ended(session, parse(kind, &body)?),
             10 => Self::Metrics(session, parse(kind, &body)?),
+            11 => Self::Replaced(session, parse(kind, &body)?),
             _ => return Err(FrameError::Kind(kind)),
         })
     }

@@ -17,7 +17,8 @@ pub mod parent;
 pub mod spawn;
 
 pub use message::{
-    Failure, FaultFacts, FromWorker, Hello, PluginSummary, SessionReport, SessionSpec, ToWorker,
+    Failure, FaultFacts, FromWorker, Hello, PluginSummary, Replacement, SessionReport, SessionSpec,
+    ToWorker,
 };
 
 /// Most bytes of one session, each way, that are sent and not yet taken. A second of 32 Mbit/s

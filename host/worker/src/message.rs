@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use domain::restart::OnFailure;
 use serde::{Deserialize, Serialize};
 
 /// What a worker says first.
@@ -72,6 +73,19 @@ pub struct SessionSpec {
     pub grants: GrantSpec,
     /// Bytes of picture memory that the session may hold.
     pub surface_bytes_max: u64,
+    /// What happens when the plugin faults.
+    #[serde(with = "OnFailureForm")]
+    pub on_failure: OnFailure,
+    /// Folder of the plugin that takes over with [`OnFailure::PreviousVersion`].
+    pub previous: Option<PathBuf>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "OnFailure", rename_all = "kebab-case")]
+enum OnFailureForm {
+    End,
+    Passthrough,
+    PreviousVersion,
 }
 
 /// How pictures are encoded.
@@ -102,6 +116,8 @@ pub struct SessionReport {
     pub frames_out: u64,
     /// Pictures decoded and neither answered with a picture nor dropped by the plugin's own wish.
     pub frames_dropped: u64,
+    /// Bytes of input that were read.
+    pub input_bytes: u64,
     /// Displayed pixels of the pictures decoded.
     pub pixels_in: u64,
     /// Length of the stream in milliseconds, from the first picture to the end of the last.
@@ -132,7 +148,7 @@ pub struct Failure {
 }
 
 /// Which plugin faulted and how.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FaultFacts {
     /// Kind, such as `trap` or `memory`.
     pub kind: String,
@@ -140,8 +156,23 @@ pub struct FaultFacts {
     pub plugin: String,
     /// Its version.
     pub version: String,
+    /// SHA-256 of its component, in hexadecimal.
+    pub digest: String,
     /// The call during which it happened.
     pub call: String,
+    /// The guest's function in which it happened; empty: not known.
+    pub at: String,
+}
+
+/// A pipeline that faulted and whose session goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replacement {
+    /// By what: `restart`, `previous-version` or `passthrough`.
+    pub by: String,
+    /// The fault.
+    pub fault: FaultFacts,
+    /// The same for people.
+    pub message: String,
 }
 
 /// What a plugin's metric is.
@@ -218,6 +249,8 @@ pub enum FromWorker {
     Log(u64, String, String),
     /// What has changed of the plugin's own metrics.
     Metrics(u64, Vec<MetricChange>),
+    /// A session's pipeline faulted, and the session goes on.
+    Replaced(u64, Box<Replacement>),
     /// The last message about a session.
     Ended(u64, Box<SessionReport>),
 }

@@ -18,8 +18,8 @@ use tokio::time::timeout;
 
 use crate::frame::{self, FrameError, Message};
 use crate::message::{
-    Failure, FromWorker, GrantSpec, Hello, MetricChange, PluginSummary, SessionReport, SessionSpec,
-    ToWorker,
+    Failure, FromWorker, GrantSpec, Hello, MetricChange, PluginSummary, Replacement, SessionReport,
+    SessionSpec, ToWorker,
 };
 use crate::spawn::{Process, SpawnError, Spawner};
 use crate::{WINDOW_BYTES, lock};
@@ -284,6 +284,9 @@ async fn receive(
                 forward(sessions, session, Output::Metrics(changes));
             }
             FromWorker::Event(session, text) => forward(sessions, session, Output::Event(text)),
+            FromWorker::Replaced(session, how) => {
+                forward(sessions, session, Output::Replaced(how));
+            }
             FromWorker::Log(session, level, text) => {
                 forward(sessions, session, Output::Log { level, text });
             }
@@ -401,6 +404,11 @@ impl Input {
         Ok(())
     }
 
+    /// Returns the bytes sent that the worker has not said it took, at most [`WINDOW_BYTES`].
+    pub fn unread(&self) -> usize {
+        WINDOW_BYTES.saturating_sub(self.credit.available_permits())
+    }
+
     /// Says that the input is at its end.
     pub async fn end(&self) -> Result<(), WorkerError> {
         self.handle.send(ToWorker::EndInput(self.handle.session)).await
@@ -442,6 +450,8 @@ pub enum Output {
         /// The line.
         text: String,
     },
+    /// The pipeline faulted, and the session goes on.
+    Replaced(Box<Replacement>),
     /// The session is over. The last output.
     Ended(Box<SessionReport>),
     /// The worker is gone: how it ended. The last output.

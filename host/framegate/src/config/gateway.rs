@@ -7,9 +7,9 @@ use gateway::config::{
     BODY_BYTES_MAX, BUFFERED_BYTES_MAX, DISCOVERY_INTERVAL, DISCOVERY_MAX, DISCOVERY_WINDOW,
     JOBS_MAX, JOBS_PER_CLIENT_MAX,
 };
-use serde::{Deserialize, Serialize};
 use wire::trickle::SEGMENT_BYTES_MAX;
 
+use super::fallback::OnFault;
 use super::section::section;
 use super::units::{Size, Time};
 
@@ -20,16 +20,6 @@ const ADMIN_PORT: u16 = 5935;
 /// Cap on a price unless configured, in wei a lot: twice the shipped price, so that its load
 /// surcharge fits.
 const PRICE_CAP_WEI: u64 = 2 * super::orchestrator::PRICE_WEI;
-
-/// What happens to a job for which the selection policy faults.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum OnFault {
-    /// The native rule selects.
-    Native,
-    /// The job is refused.
-    Refuse,
-}
 
 section! {
     /// The gateway: takes jobs from applications, prices, selects and relays them.
@@ -55,9 +45,13 @@ section! {
         selection: String = "choose-orchestrator".to_owned();
         /// JSON document for that plugin. Empty: its defaults.
         selection_config: String = String::new();
-        /// What happens to a job for which it faults: `"native"`, the native rule selects, or
-        /// `"refuse"`.
+        /// What happens to a job for which it faults: `"native"`, the native rule selects;
+        /// `"refuse"`; or `"previous-version"`, the next key's plugin selects, and the native rule
+        /// where that one faults too. One that faults 5 times in 10 s, or at one job in a hundred,
+        /// is not asked any more until it does well again at jobs that do not wait for it.
         selection_on_fault: OnFault = OnFault::Native;
+        /// Plugin for `"previous-version"`: its id, or its folder where that has a `/`.
+        selection_previous: String = String::new();
         /// Hosts that URLs given by a client may name: `"media.example"`, `"*.example.org"` or
         /// `"*"`. Only a full name opens an address inside this network.
         allowed_hosts: Vec<String> = Vec::new();

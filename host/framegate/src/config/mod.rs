@@ -8,6 +8,7 @@
 pub(crate) mod convert;
 mod default_file;
 pub(crate) mod env;
+mod fallback;
 mod gateway;
 mod grants;
 pub(crate) mod log;
@@ -280,7 +281,7 @@ mod tests {
                 "2 gateway.htp: unknown key [`gateway.http` is one]",
                 "6 gateway.discovery.interval: `5` is no time (a whole number and one of d, h, min, s, ms) []",
                 "8 orchestrator.slots: invalid value: integer `-1`, expected u32 []",
-                "9 orchestrator.pipelines.sketch-video.price: unknown key [known here: price_wei]",
+                "9 orchestrator.pipelines.sketch-video.price: unknown key [known here: price_wei, on_failure, previous]",
                 "12 log.format: unknown variant `xml`, expected `text` or `json` []",
             ]
         );

@@ -3,9 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use orchestrator::config::{SLOTS, SURFACE_BYTES_MAX};
+use orchestrator::price::{CEILING_PERCENT, FLOOR_PERCENT, STEP_PERCENT};
 use plugin::{Limit, Limits as PluginLimits};
 use serde::{Deserialize, Serialize};
 
+use super::fallback::{OnFailure, OnFault};
 use super::section::section;
 use super::units::{Size, Time};
 
@@ -80,6 +82,17 @@ section! {
         pricing: String = "price-job".to_owned();
         /// JSON document for that plugin. Empty: its defaults.
         pricing_config: String = String::new();
+        /// What happens where it faults: `"native"`, the price as it is; `"refuse"`, no offer; or
+        /// `"previous-version"`, the next key's plugin prices. A charge is always made.
+        pricing_on_fault: OnFault = OnFault::Native;
+        /// Plugin for `"previous-version"`: its id, or its folder where that has a `/`.
+        pricing_previous: String = String::new();
+        /// Least quote, in percent of a pipeline's price.
+        price_floor_percent: u32 = FLOOR_PERCENT;
+        /// Greatest quote, in percent of a pipeline's price.
+        price_ceiling_percent: u32 = CEILING_PERCENT;
+        /// Greatest change from one quote to the next, in percent of a pipeline's price.
+        price_step_percent: u32 = STEP_PERCENT;
         /// Time that sessions have to end after a stop was asked for.
         drain: Time = Time::secs(25);
     }
@@ -134,5 +147,12 @@ section! {
     Pipeline {
         /// Price in wei a lot. 0: `orchestrator.price_wei`.
         price_wei: u64 = 0;
+        /// What happens to a session when it faults: `"end"`; `"passthrough"`, pictures pass as they
+        /// came until a fresh instance takes the next one, and to the end once it faulted 4 times
+        /// without a good minute between; `"previous-version"`, the same, but then the next key's
+        /// plugin takes over.
+        on_failure: OnFailure = OnFailure::End;
+        /// Plugin for `"previous-version"`: its id, or its folder where that has a `/`.
+        previous: String = String::new();
     }
 }

@@ -10,7 +10,9 @@ use axum::{Json, Router};
 use domain::id::JobId;
 use domain::price::LIVE_LOT;
 use domain::{Class, chain};
-use gateway::config::{Caps, Config as GatewayConfig, OrchestratorConfig, SelectionConfig};
+use gateway::config::{
+    AUDIT_ONE_IN, Caps, Config as GatewayConfig, OrchestratorConfig, SelectionConfig,
+};
 use gateway::{Gateway, GatewayHandle, JobRow, OrchestratorRow};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -103,6 +105,13 @@ fn built_from(
                 &chosen.manifest,
             )?,
             on_fault: plan.on_fault,
+            previous: match &plan.previous {
+                None => None,
+                Some(manifest) => {
+                    Some(policies::selection("gateway.selection_previous", manifest)?)
+                }
+            },
+            audit_one_in: AUDIT_ONE_IN,
         }),
     };
     let own = own.map(|uri| OrchestratorConfig {
@@ -202,6 +211,13 @@ async fn orchestrators(State(handle): State<GatewayHandle>) -> Json<Value> {
     Json(json!({
         "orchestrators": handle.orchestrators().into_iter().map(row).collect::<Vec<Value>>(),
         "offerings": handle.offerings().into_iter().map(offering).collect::<Vec<Value>>(),
-        "policy": { "plugin_slot": policy.plugin_slot, "active": policy.active },
+        "policy": {
+            "plugin_slot": policy.plugin_slot,
+            "active": policy.active,
+            "state": policy.state.name(),
+            "why": policy.state.to_string(),
+            "on_fault": policy.on_fault.name(),
+            "previous": policy.previous,
+        },
     }))
 }

@@ -11,8 +11,9 @@ use axum::{Json, Router};
 use domain::capability::Capability;
 use domain::id::SessionId;
 use domain::{Class, chain};
-use orchestrator::price::Pricer;
+use orchestrator::price::{PLUGIN_SLOT, Pricer, PricingConfig};
 use orchestrator::{Orchestrator, OrchestratorHandle};
+use plugin::Standing;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tracing::warn;
@@ -122,13 +123,22 @@ fn built_from(
 
 fn pricer(config: &Config, plan: &OrchestratorPlan) -> Result<Pricer, Failure> {
     let Some(chosen) = &plan.pricing else { return Ok(Pricer::native()) };
-    let document = &config.orchestrator.pricing_config;
-    let document =
-        policies::document(config, "orchestrator.pricing_config", document, &chosen.manifest)?;
-    let rule = policies::pricing("orchestrator.pricing", chosen)?;
+    let own = &config.orchestrator;
+    let (key, text) = ("orchestrator.pricing_config", &own.pricing_config);
+    let pricing = PricingConfig {
+        rule: policies::pricing("orchestrator.pricing", chosen)?,
+        config: policies::document(config, key, text, &chosen.manifest)?,
+        on_fault: own.pricing_on_fault.into(),
+        previous: match &plan.pricing_previous {
+            None => None,
+            Some(manifest) => Some(policies::pricing("orchestrator.pricing_previous", manifest)?),
+        },
+        bounds: plan.bounds,
+    };
     let offered = plan.pipelines.iter().filter_map(|it| Capability::live(&it.id).ok());
     let offered: Vec<Capability> = offered.collect();
-    Pricer::with_rule(&rule, &document, &offered).map_err(|error| match error.class() {
+    let pricer = Pricer::with_rule(pricing, &offered, &*Telemetry::sink());
+    pricer.map_err(|error| match error.class() {
         Class::PluginFault => Failure::from_error(Class::PluginFault, &error),
         _ => Failure::usage(chain(&error)).hint("`orchestrator.pricing_config` is what it reads"),
     })
@@ -184,7 +194,22 @@ async fn sessions(State(handle): State<OrchestratorHandle>) -> Json<Value> {
         "slots_free": slots_free,
         "slots_total": slots_total,
         "worker": worker,
+        "pricing": {
+            "plugin_slot": PLUGIN_SLOT,
+            "versions": handle.pricing().iter().map(|it| version(it)).collect::<Vec<Value>>(),
+        },
     }))
+}
+
+fn version(standing: &Standing) -> Value {
+    let (who, state) = (standing.identity(), standing.state());
+    json!({
+        "plugin": who.plugin,
+        "version": who.version,
+        "digest": who.digest.to_string(),
+        "state": state.name(),
+        "why": state.to_string(),
+    })
 }
 
 async fn end_session(

@@ -62,8 +62,14 @@ names! {
     LEASES_EXPIRED = Counter "framegate_leases_expired_total";
     /// Plugin faults, by kind.
     PLUGIN_FAULTS = Counter "framegate_plugin_faults_total";
-    /// Answers of the native rule in place of a plugin, by plugin slot.
+    /// Answers of another in place of a plugin slot's active version, by plugin slot and by who.
     FALLBACKS = Counter "framegate_plugin_fallbacks_total";
+    /// Breakers of plugin versions that opened, closed or became a quarantine, by new state.
+    BREAKERS_CHANGED = Counter "framegate_plugin_breakers_changed_total";
+    /// Quotes brought back into the operator's bounds, by bound.
+    PRICES_CORRECTED = Counter "framegate_prices_corrected_total";
+    /// Pipelines replaced within their session after a fault, by what.
+    PIPELINES_REPLACED = Counter "framegate_pipelines_replaced_total";
     /// Workers started.
     WORKERS_STARTED = Counter "framegate_workers_started_total";
     /// Workers lost.

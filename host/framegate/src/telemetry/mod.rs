@@ -51,7 +51,7 @@ impl Telemetry {
 
     /// Returns what turns events into log lines and metrics.
     pub(crate) fn sink() -> Arc<dyn Sink> {
-        Arc::new(sink::Telling)
+        Arc::new(sink::Telling::default())
     }
 
     /// Returns the metrics as Prometheus reads them.

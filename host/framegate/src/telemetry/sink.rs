@@ -1,20 +1,57 @@
 //! Events become log lines and metrics. The one list of which event is which.
+//!
+//! **Invariant:** every event is counted; what a plugin can cause in any number is logged once a
+//! minute for each different thing, with the count of those left unsaid.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use domain::event::{Change, Event, Sink};
+use domain::repeats::Repeats;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use tracing::{debug, info, warn};
 
 use super::metrics as names;
 
 /// The sink of a role's process.
-#[derive(Debug)]
-pub(super) struct Telling;
+#[derive(Debug, Default)]
+pub(super) struct Telling {
+    repeats: Mutex<Repeats>,
+}
 
 impl Sink for Telling {
     fn emit(&self, event: Event) {
         count(&event);
-        tell(event);
+        match repeated(&event) {
+            None => tell(event, 0),
+            Some(kind) => {
+                let unsaid = lock(&self.repeats).note(&kind, Instant::now());
+                if let Some(unsaid) = unsaid {
+                    tell(event, unsaid);
+                }
+            }
+        }
     }
+}
+
+fn lock(repeats: &Mutex<Repeats>) -> MutexGuard<'_, Repeats> {
+    repeats.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Names what an event that a plugin can cause in any number is about, so that equal ones are told
+/// once a minute. What the plugin itself wrote is no part of it: it could differ each time.
+fn repeated(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::PluginFaulted { plugin, version, digest, kind, call, at, .. } => {
+            format!("fault {plugin} {version} {digest} {kind} {call} {at}")
+        }
+        Event::FellBack { plugin_slot, served, class, .. } => {
+            format!("fell back {plugin_slot} {served} {class}")
+        }
+        Event::PriceCorrected { plugin, bound, .. } => format!("price {plugin} {bound}"),
+        Event::PipelineReplaced { pipeline, by, .. } => format!("replaced {pipeline} {by}"),
+        _ => return None,
+    })
 }
 
 fn count(event: &Event) {
@@ -52,8 +89,19 @@ fn count(event: &Event) {
             counter!(names::PLUGIN_FAULTS, "kind" => *kind).increment(1);
         }
         Event::PluginMeasured { name, help, change } => measure(name, help, change),
-        Event::FellBack { plugin_slot, .. } => {
-            counter!(names::FALLBACKS, "plugin_slot" => *plugin_slot).increment(1);
+        Event::FellBack { plugin_slot, served, .. } => {
+            counter!(names::FALLBACKS, "plugin_slot" => *plugin_slot, "served" => *served)
+                .increment(1);
+        }
+        Event::BreakerChanged { plugin_slot, state, .. } => {
+            counter!(names::BREAKERS_CHANGED, "plugin_slot" => *plugin_slot, "to" => *state)
+                .increment(1);
+        }
+        Event::PriceCorrected { bound, .. } => {
+            counter!(names::PRICES_CORRECTED, "bound" => *bound).increment(1);
+        }
+        Event::PipelineReplaced { by, .. } => {
+            counter!(names::PIPELINES_REPLACED, "by" => *by).increment(1);
         }
         Event::WorkerStarted { took, .. } => {
             counter!(names::WORKERS_STARTED).increment(1);
@@ -100,7 +148,8 @@ fn whole(sum: f64) -> u64 {
     sum.round() as u64
 }
 
-fn tell(event: Event) {
+/// Writes the line of an event before which `unsaid` like it were left unsaid.
+fn tell(event: Event, unsaid: u64) {
     match event {
         // A number is a number: nothing to log.
         Event::PluginMeasured { .. } => {}
@@ -114,12 +163,6 @@ fn tell(event: Event) {
             info!(%job, %reason, amount_wei, "job ended");
         }
         Event::LeaseExpired { session } => warn!(%session, "lease expired"),
-        Event::PluginFaulted { plugin, version, kind, call, detail } => {
-            warn!(plugin, version, kind, call, detail, "plugin faulted");
-        }
-        Event::FellBack { plugin_slot, detail } => {
-            warn!(plugin_slot, detail, "native rule answered for a plugin");
-        }
         Event::OrchestratorChanged { orchestrator, uri, reachable: true, detail } => {
             info!(%orchestrator, uri, detail, "orchestrator became reachable");
         }
@@ -130,6 +173,27 @@ fn tell(event: Event) {
             // A channel's name is its key: it is not for the log.
             debug!(channel, "reader given up");
             warn!(segments, "channel reader given up");
+        }
+        event => tell_of_plugins(event, unsaid),
+    }
+}
+
+fn tell_of_plugins(event: Event, unsaid: u64) {
+    match event {
+        Event::PluginFaulted { plugin, version, digest, kind, call, at, detail } => {
+            warn!(plugin, version, digest, kind, call, at, detail, unsaid, "plugin faulted");
+        }
+        Event::FellBack { plugin_slot, served, class, detail } => {
+            warn!(plugin_slot, served, class, detail, unsaid, "another answered for a plugin");
+        }
+        Event::BreakerChanged { plugin_slot, plugin, version, state, detail } => {
+            warn!(plugin_slot, plugin, version, state, detail, "plugin's breaker changed");
+        }
+        Event::PriceCorrected { plugin, bound, quoted_wei, offered_wei } => {
+            warn!(plugin, bound, quoted_wei, offered_wei, unsaid, "price corrected");
+        }
+        Event::PipelineReplaced { session, pipeline, by } => {
+            warn!(%session, pipeline, by, unsaid, "pipeline replaced");
         }
         event => tell_of_sessions(event),
     }
@@ -165,4 +229,22 @@ fn tell_of_sessions(event: Event) {
         }
         other => info!(event = ?other, "event"),
     }
+}
+
+#[cfg(test)]
+#[test]
+fn equal_faults_are_one_line_whatever_the_plugin_writes() {
+    let fault = |call, detail: &str| Event::PluginFaulted {
+        plugin: "noisy".into(),
+        version: "0.1.0".into(),
+        kind: "trap",
+        digest: "ab".into(),
+        call,
+        at: "noisy::pick".into(),
+        detail: detail.into(),
+    };
+    let (one, two) = (repeated(&fault("pick", "at 1")), repeated(&fault("pick", "at 2")));
+    assert!(one.is_some() && one == two);
+    assert_ne!(one, repeated(&fault("prepare", "at 1")));
+    assert_eq!(repeated(&Event::LeaseExpired { session: domain::id::SessionId(1) }), None);
 }

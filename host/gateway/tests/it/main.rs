@@ -4,7 +4,6 @@
 
 // The guests are built by the one build that the plugin crate's tests use.
 #[path = "../../../plugin/tests/conformance/build.rs"]
-#[expect(dead_code, reason = "no shipped plugin is needed here")]
 mod build;
 mod edge;
 mod ends;

@@ -2,19 +2,25 @@
 
 use std::path::Path;
 
+use domain::breaker::BreakerState;
 use domain::event::Event;
+use futures_util::StreamExt;
+use futures_util::stream;
 use gateway::config::{Caps, Config, OnFault, SelectionConfig};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use plugin::{Limits, PolicyEngine, SelectionPolicy};
 use serde_json::{Value, json};
 
 use crate::build;
 use crate::rig::{Manner, Orch, PIPELINE, Rig, eventually};
 
-fn select(config: &mut Config, folder: &Path, on_fault: OnFault) {
+fn load(folder: &Path) -> SelectionPolicy {
     let engine = PolicyEngine::new().unwrap();
-    let policy = SelectionPolicy::load_folder(&engine, folder, Limits::policy()).unwrap();
-    config.selection = Some(SelectionConfig { policy, config: String::new(), on_fault });
+    SelectionPolicy::load_folder(&engine, folder, Limits::policy()).unwrap()
+}
+
+fn select(config: &mut Config, folder: &Path, on_fault: OnFault) {
+    config.selection = Some(SelectionConfig { on_fault, ..SelectionConfig::of(load(folder)) });
 }
 
 async fn two() -> (Orch, Orch) {
@@ -84,4 +90,145 @@ async fn an_operator_may_want_no_job_without_the_policy() {
     assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(body["error"], json!({"message": "the plugin failed", "class": "fault"}));
     assert!(dear.starts().is_empty() && cheap.starts().is_empty());
+}
+
+#[tokio::test]
+async fn each_fail_mode_serves_a_job_whose_policy_faults_as_it_says() {
+    let (dear, cheap) = two().await;
+    for (on_fault, served, by) in
+        [(OnFault::Native, &cheap, "native"), (OnFault::PreviousVersion, &dear, "pick-first")]
+    {
+        let rig = Rig::start(&[&dear, &cheap], |config| {
+            select(config, &build::guest("trap-pick"), on_fault);
+            let selection = config.selection.as_mut().unwrap();
+            selection.previous = Some(load(&build::guest("pick-first")));
+            selection.previous.take_if(|_| on_fault == OnFault::Native);
+        })
+        .await;
+        let record = record(&rig).await;
+        assert_eq!(record["orchestrator"]["id"], served.address.to_string(), "{on_fault:?}");
+        assert_eq!(record["policy"]["plugin"], by, "{on_fault:?}");
+        let why = json!({"plugin": "trap-pick", "version": "0.1.0", "class": "fault",
+            "why": "trap in `pick`"});
+        assert_eq!(record["policy"]["instead_of"], why, "{on_fault:?}");
+        assert_eq!(rig.handle.counters().fell_back, 1);
+        let events = rig.seen.0.lock().unwrap();
+        let word = if by == "native" { by } else { "previous-version" };
+        let told =
+            |event: &&Event| matches!(event, Event::FellBack { served, .. } if *served == word);
+        assert_eq!(events.iter().filter(told).count(), 1, "{events:?}");
+    }
+}
+
+/// Begins a job and ends it; returns the policy of its record.
+async fn policy_of_a_job(rig: &Rig) -> Value {
+    let job = rig.begin(json!({})).await;
+    let mut record = job.record().await;
+    let (status, _) = job.ask(Method::DELETE, Some(&job.answer.job_token)).await;
+    assert!(status.is_success(), "{status}");
+    record["policy"]["job"] = record["job"].take();
+    record["policy"].take()
+}
+
+#[tokio::test]
+async fn a_policy_that_traps_on_one_pick_in_a_thousand_fails_no_job() {
+    let roomy = Manner { slots: 256, ..Manner::default() };
+    let orch = Orch::start(roomy).await;
+    let rig = Rig::start(&[&orch], |config| {
+        select(config, &build::guest("trap-seldom"), OnFault::Native);
+    })
+    .await;
+    eventually(|| rig.handle.offerings().len() == 1).await;
+    let jobs = stream::iter(0..1024).map(|_| policy_of_a_job(&rig)).buffer_unordered(16);
+    let policies: Vec<Value> = jobs.collect().await;
+    let native: Vec<&Value> = policies.iter().filter(|it| it["plugin"] == "native").collect();
+    assert_eq!(native.len(), 1, "{native:?}");
+    assert_eq!(
+        (&native[0]["job"], &native[0]["instead_of"]["class"]),
+        (&json!("job-1000"), &json!("fault"))
+    );
+    assert_eq!(policies.iter().filter(|it| it["plugin"] == "trap-seldom").count(), 1023);
+    let counters = rig.handle.counters();
+    assert_eq!((counters.jobs_refused, counters.picks, counters.fell_back), (0, 1024, 1));
+}
+
+#[tokio::test]
+async fn a_policy_past_its_budget_is_asked_no_more_and_the_record_says_so() {
+    let orch = Orch::start(Manner { slots: 64, ..Manner::default() }).await;
+    for (on_fault, by) in [(OnFault::Native, "native"), (OnFault::PreviousVersion, "pick-first")] {
+        let rig = Rig::start(&[&orch], |config| {
+            select(config, &build::guest("trap-seldom"), on_fault);
+            let selection = config.selection.as_mut().unwrap();
+            selection.config = r#"{"one_in": 2}"#.to_owned();
+            if on_fault == OnFault::PreviousVersion {
+                // It reads the same document.
+                let previous = load(&build::guest("pick-first"));
+                selection.previous = Some(previous);
+            }
+        })
+        .await;
+        eventually(|| rig.handle.offerings().len() == 1).await;
+        for number in 1..=14 {
+            let policy = policy_of_a_job(&rig).await;
+            assert_eq!(policy["job"], format!("job-{number}"));
+            let (plugin, class) = match number {
+                1..=9 if number % 2 == 1 => ("trap-seldom", Value::Null),
+                2..=10 => (by, json!("fault")),
+                _ => (by, json!("open")),
+            };
+            assert_eq!(
+                (&policy["plugin"], &policy["instead_of"]["class"]),
+                (&json!(plugin), &class),
+                "job {number}"
+            );
+        }
+        let row = rig.handle.policy();
+        assert!(matches!(row.state, BreakerState::Open(_)), "{:?}", row.state);
+        let events = rig.seen.0.lock().unwrap();
+        let opened = |event: &&Event| matches!(event, Event::BreakerChanged { state: "open", .. });
+        assert_eq!(events.iter().filter(opened).count(), 1, "{events:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_gives_two_answers_to_one_question_is_quarantined() {
+    let (dear, cheap) = two().await;
+    for (document, difference) in
+        [("", "`explain` chose [1]"), (r#"{"explains_otherwise": true}"#, "`explain` chose [1]")]
+    {
+        let rig = Rig::start(&[&dear, &cheap], |config| {
+            select(config, &build::guest("pick-in-turn"), OnFault::Native);
+            let selection = config.selection.as_mut().unwrap();
+            selection.config = document.to_owned();
+            selection.audit_one_in = 1;
+        })
+        .await;
+        assert_eq!(record(&rig).await["policy"]["plugin"], "pick-in-turn");
+        eventually(|| rig.handle.policy().state == BreakerState::Quarantined).await;
+        let record = record(&rig).await;
+        assert_eq!(record["policy"]["plugin"], "native");
+        assert_eq!(record["policy"]["instead_of"]["class"], "quarantined");
+        let events = rig.seen.0.lock().unwrap();
+        let told = events.iter().find_map(|event| match event {
+            Event::BreakerChanged { state: "quarantined", detail, .. } => Some(detail.clone()),
+            _ => None,
+        });
+        assert!(told.as_ref().is_some_and(|it| it.contains(difference)), "{told:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_stands_by_its_choices_is_looked_at_and_left_alone() {
+    let orch = Orch::start(Manner { slots: 64, ..Manner::default() }).await;
+    let rig = Rig::start(&[&orch], |config| {
+        select(config, &build::plugin("choose-orchestrator"), OnFault::Native);
+        config.selection.as_mut().unwrap().audit_one_in = 1;
+    })
+    .await;
+    eventually(|| rig.handle.offerings().len() == 1).await;
+    for _ in 0..8 {
+        assert_eq!(policy_of_a_job(&rig).await["plugin"], "choose-orchestrator");
+    }
+    eventually(|| rig.handle.counters().audits >= 8).await;
+    assert_eq!(rig.handle.policy().state, BreakerState::Closed);
 }

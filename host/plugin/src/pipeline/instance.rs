@@ -248,6 +248,12 @@ impl PipelineInstance {
         self.call("stop", Phase::Stop, |guest, store| guest.handler.call_stop(store, reason))
     }
 
+    /// Ends the instance because what it sent out in `call` breaks the contract.
+    pub fn breach(&mut self, call: &'static str, message: impl Into<String>) -> Fault {
+        self.bury();
+        Fault::new(FaultKind::Contract, &self.who, call, message)
+    }
+
     /// Returns the wall-clock time of the last callback without the time in host functions.
     pub fn guest_time(&self) -> Duration {
         self.guest_time

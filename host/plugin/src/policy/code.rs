@@ -15,6 +15,7 @@ use crate::limits::{Limits, Pace, Places};
 use crate::load::{self, LoadError};
 use crate::manifest::{Manifest, World};
 use crate::policy::instance::Instance;
+use crate::policy::slot::Standing;
 use crate::policy::state::PolicyState;
 use crate::snapshot::Snapshot;
 use crate::wasi;
@@ -50,6 +51,8 @@ pub(super) struct Code<G: Guest> {
     limits: Limits,
     places: Arc<Places>,
     pub(super) info: PluginInfo,
+    /// Whether it is asked; shared by all that is prepared from it.
+    pub(super) standing: Arc<Standing>,
 }
 
 impl<G: Guest> Code<G> {
@@ -69,7 +72,8 @@ impl<G: Guest> Code<G> {
         let who = Arc::new(who);
         let info = PluginInfo::default();
         let places = Places::new(&limits);
-        let code = Self { engine: engine.clone(), pre, who, limits, places, info };
+        let standing = Arc::new(Standing::new(Identity::clone(&who)));
+        let code = Self { engine: engine.clone(), pre, who, limits, places, info, standing };
         let mut instance = code.instantiate(Arc::new(Snapshot::empty()))?;
         let info =
             instance.call("describe", Pace::Setup, |_| {}, |guest, store| guest.describe(store))?;

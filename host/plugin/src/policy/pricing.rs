@@ -20,6 +20,7 @@ use crate::manifest::{Manifest, World};
 use crate::policy::code::{self, Code};
 use crate::policy::instance::Instance;
 use crate::policy::ready::Ready;
+use crate::policy::slot::Standing;
 use crate::policy::state::PolicyState;
 pub use crate::policy::state::{Conditions, Meter};
 use crate::snapshot::Snapshot;
@@ -30,6 +31,9 @@ const VALID_FOR_US_MAX: u32 = 60_000_000;
 const PARTS_MAX: usize = 100;
 /// Price at which [`PricingRule::prepare`] tries `charge`: high enough that rounding hides nothing.
 const PROBE_WEI: u64 = 1_000_003;
+/// Pairs of unit counts in that trial beside the edges of lots: a few for each power of two, within
+/// a millisecond.
+const PROBES: usize = 128;
 
 /// Who asks for a price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,6 +172,11 @@ impl PricingRule {
         &self.code.who
     }
 
+    /// Returns whether this version is asked; one for all clones.
+    pub fn standing(&self) -> &Arc<Standing> {
+        &self.code.standing
+    }
+
     /// Makes an instance for the scope of `snapshot`, whose candidates a rule does not see, and
     /// tries whether `charge` ever falls as units grow. `config` is JSON, empty if there is none.
     pub fn prepare(
@@ -278,23 +287,39 @@ impl PreparedPricing {
         }
     }
 
-    /// Tries `charge` with rising units around the edges of lots; a refusal ends the trial, since
+    /// Tries `charge` with rising units, around the edges of lots and at a sample of others that
+    /// differs for each component, at several prices. A refusal ends the trial of a price, since
     /// sums may leave their range.
     fn probe(&mut self, lot: u64) -> Result<(), Fault> {
         let job = Arc::new(JobFacts::default());
-        let lots = [1, 2, 3, 10, 100, 1_000_000];
-        let edges = lots.map(|count| lot.saturating_mul(count));
-        let around = edges.iter().flat_map(|&edge| [edge - 1, edge, edge.saturating_add(1)]);
-        let (mut last, mut last_units) = (0, 0);
-        for units in around.filter(|&units| units > 0) {
-            let Ok(wei) = self.charge(&job, PROBE_WEI, units, Meter::default())? else { break };
-            if units > last_units && wei < last {
-                let text = format!(
-                    "more units cost less: {last_units} cost {last} wei and {units} cost {wei}"
-                );
-                return Err(self.instance.breach("charge", text));
+        let mut seed = seed_of(&self.code.who);
+        let mut all: Vec<u64> = [1, 2, 3, 10, 100, 1_000_000]
+            .map(|count| lot.saturating_mul(count))
+            .iter()
+            .flat_map(|&edge| [edge - 1, edge, edge.saturating_add(1)])
+            .collect();
+        // Sizes of every order, and next to each the one after it.
+        for _ in 0..PROBES {
+            let units = next(&mut seed) >> (next(&mut seed) % u64::from(u64::BITS));
+            all.extend([units, units.saturating_add(1)]);
+        }
+        all.sort_unstable();
+        all.dedup();
+        for price_wei in [1, PROBE_WEI, next(&mut seed) >> 24] {
+            let mut last = (0, 0);
+            for &units in all.iter().filter(|&&units| units > 0) {
+                let charged = self.charge(&job, price_wei, units, Meter::default())?;
+                let Ok(wei) = charged else { break };
+                if wei < last.1 {
+                    let text = format!(
+                        "at {price_wei} wei a lot more units cost less: {} cost {} wei and {units} \
+                         cost {wei}",
+                        last.0, last.1
+                    );
+                    return Err(self.instance.breach("charge", text));
+                }
+                last = (units, wei);
             }
-            (last, last_units) = (wei, units);
         }
         Ok(())
     }
@@ -326,6 +351,21 @@ impl PreparedPricing {
     pub fn identity(&self) -> &Identity {
         self.instance.who()
     }
+}
+
+/// Begins the sample of a component's trial: equal components are tried equally.
+fn seed_of(who: &Identity) -> u64 {
+    who.digest.to_string().bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// Returns the next number of a sample (xorshift).
+fn next(seed: &mut u64) -> u64 {
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 7;
+    *seed ^= *seed << 17;
+    *seed
 }
 
 fn enter<'a>(

@@ -24,6 +24,7 @@ use crate::manifest::{Manifest, World};
 use crate::policy::code::{self, Code};
 use crate::policy::instance::Instance;
 use crate::policy::ready::Ready;
+use crate::policy::slot::Standing;
 use crate::policy::state::PolicyState;
 use crate::snapshot::Snapshot;
 
@@ -147,6 +148,11 @@ impl SelectionPolicy {
     /// Returns id, version and digest.
     pub fn identity(&self) -> &Identity {
         &self.code.who
+    }
+
+    /// Returns whether this version is asked; one for all clones.
+    pub fn standing(&self) -> &Arc<Standing> {
+        &self.code.standing
     }
 
     /// Makes an instance for `snapshot`. `config` is JSON, empty if there is none. Takes tens of

@@ -93,6 +93,8 @@ fn session(
         limits: offered.limits.named(),
         grants: offered.granted(),
         surface_bytes_max: limits.surface_bytes_max,
+        on_failure: offered.on_failure,
+        previous: offered.previous.clone(),
     }
 }
 
@@ -125,6 +127,9 @@ async fn collect(
             }
             Output::Opened | Output::Segment | Output::Event(_) | Output::Metrics(_) => {}
             Output::Log { level, text } => tracing::debug!(level, text, "pipeline logged"),
+            Output::Replaced(how) => {
+                tracing::warn!(by = how.by, fault = how.message, "pipeline replaced");
+            }
             Output::Ended(report) => {
                 if let Some(failure) = &report.failure {
                     return Err(refused(failure));

@@ -5,7 +5,7 @@ use gateway::config::{DiscoveryConfig, Limits, OnFault, OrchestratorConfig};
 use plugin::World;
 use wire::allow::AllowedHosts;
 
-use super::super::gateway::OnFault as Fallback;
+use super::super::fallback::OnFault as Fallback;
 use super::super::units::{Size, Time};
 use super::super::{Config, Discovery, GatewayLimits, Problem};
 use super::{Chosen, Search, json_document, orchestrator_url, within};
@@ -41,6 +41,8 @@ pub(crate) struct GatewayPlan {
     pub(crate) selection: Option<Chosen>,
     /// What happens when it faults.
     pub(crate) on_fault: OnFault,
+    /// Selects where it does not, if anything but the native rule.
+    pub(crate) previous: Option<Chosen>,
     /// Hosts that URLs given by others may name.
     pub(crate) allowed_hosts: AllowedHosts,
     /// What URLs given to clients begin with.
@@ -69,16 +71,21 @@ impl GatewayPlan {
             let found = search.find("gateway.selection", &own.selection, world, problems);
             found.map(|manifest| search.chosen(manifest, plugin::Limits::of(world)))
         };
+        let previous = search.previous(
+            "gateway.selection_previous",
+            &own.selection_previous,
+            World::SelectionPolicy,
+            own.selection_on_fault == Fallback::PreviousVersion,
+            problems,
+        );
         json_document("gateway.selection_config", &own.selection_config, problems);
         Self {
             orchestrators: own.orchestrators.iter().map(OrchestratorConfig::at).collect(),
             discovery: discovery(&config.discovery, problems),
             default_pipeline: filled(&own.default_pipeline),
             selection,
-            on_fault: match own.selection_on_fault {
-                Fallback::Native => OnFault::Native,
-                Fallback::Refuse => OnFault::Refuse,
-            },
+            previous,
+            on_fault: own.selection_on_fault.into(),
             allowed_hosts: AllowedHosts::new(&own.allowed_hosts),
             public_url: public_url(&own.public_url, problems),
             limits: limits(&config.gateway_limits, problems),

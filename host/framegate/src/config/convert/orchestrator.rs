@@ -1,18 +1,23 @@
 //! `[orchestrator]` as the role takes it.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 
 use device::SimdLevel;
 use domain::capability::Capability;
 use orchestrator::config::{Callers, PipelineConfig, SessionLimits};
-use plugin::{Limit, World};
+use orchestrator::price::Percents;
+use plugin::{Limit, Manifest, World};
 use worker::message::EncodeSpec;
 
+use super::super::fallback::{OnFailure, OnFault};
 use super::super::orchestrator::Simd;
 use super::super::units::Size;
-use super::super::{Config, Encoder, Limits, Problem, env};
+use super::super::{Config, Encoder, Limits, Orchestrator, Pipeline, Problem, env};
 use super::{Chosen, Search, json_document, orchestrator_url, within};
 
+/// Most percent of a price that a bound may be: a thousand times the price is none any more.
+const PERCENT_MAX: u32 = 100_000;
 /// Most sessions at a time on one device: beyond it a worker's threads are the limit.
 const SLOTS_MAX: u32 = 1024;
 /// Most threads of the CPU backend: beyond the cores of any machine.
@@ -41,6 +46,10 @@ pub(crate) struct OrchestratorPlan {
     pub(crate) pipelines: Vec<PipelineConfig>,
     /// Turns base prices into quotes; none: they are the quotes.
     pub(crate) pricing: Option<Chosen>,
+    /// Does so where that one faults, if anything but the base price.
+    pub(crate) pricing_previous: Option<Chosen>,
+    /// Bounds of quotes.
+    pub(crate) bounds: Percents,
     /// How pictures are encoded.
     pub(crate) encode: EncodeSpec,
     /// Limits of one session.
@@ -69,11 +78,20 @@ impl OrchestratorPlan {
             let found = search.find("orchestrator.pricing", &own.pricing, world, problems);
             found.map(|manifest| search.chosen(manifest, plugin::Limits::of(world)))
         };
+        let pricing_previous = search.previous(
+            "orchestrator.pricing_previous",
+            &own.pricing_previous,
+            World::PricingRule,
+            own.pricing_on_fault == OnFault::PreviousVersion,
+            problems,
+        );
         Self {
             name: name(&own.name, problems),
             callers: callers(config, problems),
             pipelines,
             pricing,
+            pricing_previous,
+            bounds: bounds(own, problems),
             encode: encode(&config.encoder, problems),
             limits: SessionLimits { surface_bytes_max: config.limits.surfaces.0 },
             worker_env: vec![
@@ -118,6 +136,15 @@ fn limits(set: &Limits, problems: &mut Vec<Problem>) -> plugin::Limits {
         }
     }
     limits
+}
+
+fn bounds(own: &Orchestrator, problems: &mut Vec<Problem>) -> Percents {
+    let Orchestrator { price_floor_percent: floor, price_ceiling_percent: ceiling, .. } = *own;
+    let step = own.price_step_percent;
+    within("orchestrator.price_floor_percent", floor, 0..=100, problems);
+    within("orchestrator.price_ceiling_percent", ceiling, 100..=PERCENT_MAX, problems);
+    within("orchestrator.price_step_percent", step, 1..=PERCENT_MAX, problems);
+    Percents { floor, ceiling, step }
 }
 
 /// Returns the name of this machine's orchestrator.
@@ -206,12 +233,14 @@ fn pipelines(
 ) -> Vec<PipelineConfig> {
     let shipped = config.orchestrator.price_wei;
     let defaults = limits(&config.limits, problems);
-    let offer = |Chosen { manifest, limits }: Chosen, price_wei: u64| PipelineConfig {
-        folder: manifest.component.parent().map(Into::into).unwrap_or_default(),
-        grants: super::grants::of(config, &manifest.id),
-        id: manifest.id,
-        price_wei: if price_wei == 0 { shipped } else { price_wei },
-        limits,
+    let offer = |chosen: Chosen, set: &Pipeline, previous: Option<Chosen>| PipelineConfig {
+        folder: folder(&chosen.manifest),
+        grants: super::grants::of(config, &chosen.manifest.id),
+        id: chosen.manifest.id,
+        price_wei: if set.price_wei == 0 { shipped } else { set.price_wei },
+        limits: chosen.limits,
+        on_failure: set.on_failure.into(),
+        previous: previous.map(|it| folder(&it.manifest)),
     };
     if config.pipelines.is_empty() {
         let found = search.find_all(World::Pipeline, warnings);
@@ -219,17 +248,32 @@ fn pipelines(
             let problem = Problem::new("plugins.folders", "there is no pipeline to offer");
             problems.push(problem.hint(search.hint()));
         }
+        let set = Pipeline::default();
         let found = found.into_iter().map(|manifest| search.chosen(manifest, defaults));
-        return found.map(|chosen| offer(chosen, 0)).collect();
+        return found.map(|chosen| offer(chosen, &set, None)).collect();
     }
     let mut offers = Vec::new();
     for (id, pipeline) in &config.pipelines {
         let key = format!("orchestrator.pipelines.{id}");
         if let Err(error) = Capability::live(id) {
             problems.push(Problem::new(key, error.to_string()));
-        } else if let Some(manifest) = search.find(&key, id, World::Pipeline, problems) {
-            offers.push(offer(search.chosen(manifest, defaults), pipeline.price_wei));
+            continue;
+        }
+        let previous = search.previous(
+            &format!("{key}.previous"),
+            &pipeline.previous,
+            World::Pipeline,
+            pipeline.on_failure == OnFailure::PreviousVersion,
+            problems,
+        );
+        if let Some(manifest) = search.find(&key, id, World::Pipeline, problems) {
+            offers.push(offer(search.chosen(manifest, defaults), pipeline, previous));
         }
     }
     offers
+}
+
+/// Returns the folder that a plugin was found in.
+fn folder(manifest: &Manifest) -> PathBuf {
+    manifest.component.parent().map(Into::into).unwrap_or_default()
 }

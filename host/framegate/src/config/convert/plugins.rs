@@ -1,7 +1,7 @@
 //! Finding the plugins that the file names.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use domain::chain;
 use plugin::manifest::{self, ManifestError};
@@ -54,19 +54,63 @@ impl Search {
         problems: &mut Vec<Problem>,
     ) -> Option<Manifest> {
         match manifest::find(&self.folders, id) {
-            Ok(found) if found.world == world => Some(found),
-            Ok(found) => {
-                let is = found.world;
-                let message = format!("plugin `{id}` is of world `{is}`, not `{world}`");
-                problems.push(Problem::new(key, message));
-                None
-            }
+            Ok(found) => of_world(key, found, world, problems),
             Err(error) => {
                 let problem = Problem::new(key, chain(&error));
                 problems.push(match error {
                     ManifestError::NotFound { .. } => problem.hint(self.hint()),
                     ManifestError::Read { .. } | ManifestError::Wrong { .. } => problem,
                 });
+                None
+            }
+        }
+    }
+
+    /// Finds the plugin that takes over where another faults, which `key` names by its id, or by its
+    /// folder where `text` has a `/`. `wanted`: whether something asks for it.
+    pub(super) fn previous(
+        &self,
+        key: &str,
+        text: &str,
+        world: World,
+        wanted: bool,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Chosen> {
+        match (text.is_empty(), wanted) {
+            (true, false) => None,
+            (true, true) => {
+                let problem =
+                    Problem::new(key, "`previous-version` needs a version to fall back on");
+                problems
+                    .push(problem.hint("the id of another plugin, or the folder of an older one"));
+                None
+            }
+            (false, false) => {
+                let problem = Problem::new(key, format!("`{text}` would never be asked"));
+                problems.push(problem.hint("`previous-version` is what asks it"));
+                None
+            }
+            (false, true) => {
+                let found = self.find_version(key, text, world, problems)?;
+                Some(self.chosen(found, Limits::of(world)))
+            }
+        }
+    }
+
+    fn find_version(
+        &self,
+        key: &str,
+        text: &str,
+        world: World,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Manifest> {
+        if !text.contains('/') {
+            return self.find(key, text, world, problems);
+        }
+        match Manifest::read(Path::new(text)) {
+            Ok(found) => of_world(key, found, world, problems),
+            Err(error) => {
+                problems.push(Problem::new(key, chain(&error)));
                 None
             }
         }
@@ -126,4 +170,19 @@ impl Search {
         let folders: Vec<_> = self.folders.iter().map(|it| it.display().to_string()).collect();
         format!("looked in {}; `[plugins] folders` names more", folders.join(", "))
     }
+}
+
+/// Takes a plugin if it is of `world`.
+fn of_world(
+    key: &str,
+    found: Manifest,
+    world: World,
+    problems: &mut Vec<Problem>,
+) -> Option<Manifest> {
+    if found.world == world {
+        return Some(found);
+    }
+    let Manifest { id, world: is, .. } = found;
+    problems.push(Problem::new(key, format!("plugin `{id}` is of world `{is}`, not `{world}`")));
+    None
 }

@@ -85,6 +85,36 @@ fn a_listener_beyond_this_machine_needs_a_rule_and_a_name() {
 }
 
 #[test]
+fn a_version_to_fall_back_on_is_named_where_it_is_wanted_and_only_there() {
+    let wanted = "[gateway]\nselection_on_fault = \"previous-version\"\n[orchestrator]\n\
+        pricing_previous = \"price-job\"\n[orchestrator.pipelines.sketch-video]\n\
+        on_failure = \"previous-version\"\nprevious = \"choose-orchestrator\"\n";
+    assert_eq!(
+        problems(wanted),
+        [
+            "gateway.selection_previous: `previous-version` needs a version to fall back on",
+            "orchestrator.pipelines.sketch-video.previous: plugin `choose-orchestrator` is of world \
+             `selection-policy`, not `pipeline`",
+            "orchestrator.pricing_previous: `price-job` would never be asked",
+        ]
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    plugin(folder.path(), "choose-orchestrator", "selection-policy");
+    let older = folder.path().join("choose-orchestrator").display().to_string();
+    let by_folder = |folder: &str| {
+        problems(&format!(
+            "[gateway]\nselection_on_fault = \"previous-version\"\nselection_previous = \"{folder}\"\n"
+        ))
+    };
+    assert_eq!(by_folder(&older), [""; 0]);
+    assert!(by_folder("/nowhere/at-all")[0].starts_with("gateway.selection_previous: "));
+    let unknown = "[orchestrator]\npricing_on_fault = \"closed\"\nprice_floor_percent = 200\n";
+    let found = problems(unknown);
+    assert!(found.iter().any(|it| it.contains("unknown variant `closed`")), "{found:?}");
+    assert!(found.iter().any(|it| it.contains("200 is not within 0 and 100")), "{found:?}");
+}
+
+#[test]
 fn everything_that_cannot_be_meant_is_told_at_once() {
     let text = "[gateway]\nadmin = \"127.0.0.1:9935\"\norchestrators = [\"ftp://a\", \"http://b.example\"]\n\
                 selection = \"price-job\"\ndefault_pipeline = \"a b\"\n\

@@ -24,3 +24,5 @@ mod limits;
 mod shipped;
 #[path = "conformance/soak.rs"]
 mod soak;
+#[path = "conformance/slot.rs"]
+mod slot;

@@ -22,7 +22,7 @@ mod languages;
 mod limits;
 #[path = "conformance/shipped.rs"]
 mod shipped;
-#[path = "conformance/soak.rs"]
-mod soak;
 #[path = "conformance/slot.rs"]
 mod slot;
+#[path = "conformance/soak.rs"]
+mod soak;

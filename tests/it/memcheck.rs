@@ -100,6 +100,8 @@ fn sketch() -> SessionSpec {
         limits: BTreeMap::new(),
         grants: GrantSpec::default(),
         surface_bytes_max: SURFACE_BYTES_MAX,
+        on_failure: domain::restart::OnFailure::End,
+        previous: None,
     }
 }
 

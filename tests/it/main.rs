@@ -1,12 +1,14 @@
 //! Tests of the whole: the rules of the tree, the plugin contract, and real processes.
 
 mod cli;
+mod code;
 mod contract;
 mod examples;
 mod faults;
 mod live;
 mod memcheck;
 mod peers;
+mod plugin;
 mod recovery;
 mod sim;
 mod tidy;

@@ -6,6 +6,7 @@
 
 mod bare;
 mod clock;
+mod code;
 mod floor;
 mod fresh;
 mod idle;
@@ -76,6 +77,18 @@ pub const BENCHES: &[Bench] = &[
         what: "memory of one of 1,000 instances that wait, over the 16 KiB that it may take",
         uses_program: false,
         run: idle::run,
+    },
+    Bench {
+        id: "plugin.cold",
+        what: "from bytes to code by a compiling child, kept, over Component::new",
+        uses_program: true,
+        run: code::cold,
+    },
+    Bench {
+        id: "plugin.cached",
+        what: "from bytes to code by a sealed entry of the cache, over a bare deserialize",
+        uses_program: true,
+        run: code::cached,
     },
     Bench {
         id: "pipeline.op",

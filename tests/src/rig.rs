@@ -13,7 +13,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -61,7 +61,11 @@ impl Setup {
 
     /// Starts both roles and waits until they are ready.
     pub fn up(&self) -> Rig {
-        let folder = TempDir::new().expect("a temporary folder can be made");
+        self.up_in(Arc::new(TempDir::new().expect("a temporary folder can be made")))
+    }
+
+    /// The same, with the data directory of a rig that has ended.
+    pub fn up_in(&self, folder: Arc<TempDir>) -> Rig {
         let config = folder.path().join("config.toml");
         fs::write(&config, self.config()).expect("the folder can be written to");
         let mut command = match self.address_space_kib {
@@ -87,7 +91,7 @@ impl Setup {
 /// Both roles, running.
 #[derive(Debug)]
 pub struct Rig {
-    folder: TempDir,
+    folder: Arc<TempDir>,
     child: Child,
     output: Receiver<String>,
     log: Mutex<Vec<String>>,
@@ -102,6 +106,11 @@ impl Rig {
     /// Returns the data directory; its life is the rig's.
     pub fn data(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Ends the processes and returns the data directory for another rig.
+    pub fn stop(self) -> Arc<TempDir> {
+        Arc::clone(&self.folder)
     }
 
     /// Returns the document that says who listens where; null while there is none.

@@ -81,6 +81,38 @@ pub enum Event {
         /// Whose slot came back.
         session: SessionId,
     },
+    /// A plugin's code is ready to be instantiated.
+    CodeLoaded {
+        /// Plugin's id.
+        plugin: String,
+        /// Its version.
+        version: String,
+        /// Digest of its component.
+        digest: String,
+        /// Where the code came from.
+        source: CodeSource,
+        /// From the component's bytes to executable code.
+        took: Duration,
+    },
+    /// An entry of the cache of compiled code was not taken; the component was compiled anew.
+    CodeRejected {
+        /// Plugin's id.
+        plugin: String,
+        /// Why.
+        reason: CodeRejection,
+    },
+    /// Compiled code could not be kept; the next start compiles again.
+    CodeNotKept {
+        /// Plugin's id.
+        plugin: String,
+        /// Why.
+        detail: String,
+    },
+    /// The cache of compiled code cannot be used; every start compiles.
+    CodeCacheClosed {
+        /// Why.
+        detail: String,
+    },
     /// A plugin trapped, overran a limit or broke its contract.
     PluginFaulted {
         /// Plugin's id.
@@ -200,6 +232,66 @@ pub enum Change {
     Set(f64),
     /// Observed values of a histogram.
     Observe(Vec<f64>),
+}
+
+/// Where a plugin's code came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CodeSource {
+    /// It was compiled before.
+    Cache,
+    /// It was compiled just now.
+    Compiler,
+}
+
+impl CodeSource {
+    /// Returns the word used in logs and metric labels.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cache => "cache",
+            Self::Compiler => "compiler",
+        }
+    }
+}
+
+/// Why an entry of the cache of compiled code is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CodeRejection {
+    /// It is no plain file, or cannot be read.
+    #[error("it cannot be read")]
+    Unreadable,
+    /// It ends before its code begins.
+    #[error("it is cut short")]
+    Short,
+    /// It is longer than an entry may be.
+    #[error("it is too long")]
+    Long,
+    /// It does not begin as an entry, or is one of other code.
+    #[error("it is not the entry of this code")]
+    Foreign,
+    /// Its seal is not this machine's over these bytes: changed, cut, or sealed elsewhere.
+    #[error("its seal does not fit its content")]
+    Forged,
+    /// The engine does not take it, in spite of its seal.
+    #[error("the engine does not take it")]
+    Unusable,
+}
+
+impl CodeRejection {
+    /// Every reason.
+    pub const ALL: [Self; 6] =
+        [Self::Unreadable, Self::Short, Self::Long, Self::Foreign, Self::Forged, Self::Unusable];
+
+    /// Returns the word used in logs and metric labels.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::Short => "short",
+            Self::Long => "long",
+            Self::Foreign => "foreign",
+            Self::Forged => "forged",
+            Self::Unusable => "unusable",
+        }
+    }
 }
 
 /// Takes events. Implemented by telemetry, and by tests that look at them.

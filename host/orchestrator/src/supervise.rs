@@ -140,7 +140,7 @@ impl Supervisor {
             std::future::pending::<()>().await;
         };
         let loss = tokio::select! {
-            loss = driver.run() => loss,
+            loss = driver.run(&*self.sink) => loss,
             () = publish => return,
         };
         self.seat.set(None);

@@ -17,7 +17,11 @@ use std::sync::Arc;
 use rustix::process::{Resource, getrlimit};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
+use crate::code::Loader;
+use crate::grants::Grants;
 use crate::limits::CORE_INSTANCES_MAX;
+use crate::load::{self, LoadError};
+use crate::manifest::Manifest;
 use crate::tick::Ticker;
 
 /// Instances at once in one process: a thousand sessions, or ready instances of every capability
@@ -71,18 +75,94 @@ impl EngineError {
     }
 }
 
+/// Which of the two engines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineName {
+    /// Selection policies and pricing rules.
+    Policy,
+    /// Pipelines.
+    Pipeline,
+}
+
 /// Where memories come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Allocation {
+pub enum Allocation {
+    /// From slots that were reserved at the start.
     Pooling,
+    /// Each by itself, where the address space is limited.
     OnDemand,
+}
+
+/// What code is compiled for: code of one set-up runs in no other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineSetup {
+    /// Which engine.
+    pub engine: EngineName,
+    /// Where its memories come from.
+    pub allocation: Allocation,
+}
+
+impl EngineSetup {
+    /// Every set-up there is.
+    pub const ALL: [Self; 4] = [
+        Self { engine: EngineName::Policy, allocation: Allocation::Pooling },
+        Self { engine: EngineName::Policy, allocation: Allocation::OnDemand },
+        Self { engine: EngineName::Pipeline, allocation: Allocation::Pooling },
+        Self { engine: EngineName::Pipeline, allocation: Allocation::OnDemand },
+    ];
+
+    /// Returns the word for it on a command line.
+    pub const fn name(self) -> &'static str {
+        match (self.engine, self.allocation) {
+            (EngineName::Policy, Allocation::Pooling) => "policy-pooling",
+            (EngineName::Policy, Allocation::OnDemand) => "policy-on-demand",
+            (EngineName::Pipeline, Allocation::Pooling) => "pipeline-pooling",
+            (EngineName::Pipeline, Allocation::OnDemand) => "pipeline-on-demand",
+        }
+    }
+
+    /// Returns the set-up of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|setup| setup.name() == name)
+    }
+
+    /// Makes an engine that compiles code for this set-up and runs none: it reserves no memory and
+    /// has no tick.
+    pub(crate) fn compiler(self) -> wasmtime::Result<Engine> {
+        Engine::new(&self.config())
+    }
+
+    /// Returns everything that code depends on; the pool itself is not among it.
+    fn config(self) -> Config {
+        let mut config = common();
+        match self.engine {
+            EngineName::Policy => {
+                config.consume_fuel(true);
+                config.cranelift_nan_canonicalization(true);
+                config.wasm_relaxed_simd(false);
+            }
+            EngineName::Pipeline => {
+                config.epoch_interruption(true);
+                config.wasm_relaxed_simd(true);
+                config.relaxed_simd_deterministic(true);
+            }
+        }
+        config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+        if self.allocation == Allocation::OnDemand {
+            config.memory_reservation(RESERVATION_BYTES);
+            config.memory_reservation_for_growth(GROWTH_BYTES);
+            config.memory_guard_size(GUARD_BYTES).guard_before_linear_memory(false);
+        }
+        config
+    }
 }
 
 /// The engine of selection policies and pricing rules. Cheap to clone.
 #[derive(Clone)]
 pub struct PolicyEngine {
     pub(crate) engine: Engine,
-    allocation: Allocation,
+    setup: EngineSetup,
+    loader: Loader,
 }
 
 /// The engine of pipelines. Cheap to clone; its tick ends with the last clone.
@@ -90,26 +170,40 @@ pub struct PolicyEngine {
 pub struct PipelineEngine {
     pub(crate) engine: Engine,
     pub(crate) ticker: Arc<Ticker>,
-    allocation: Allocation,
+    setup: EngineSetup,
+    loader: Loader,
 }
 
 impl PolicyEngine {
     /// Makes the engine. Takes milliseconds and reserves address space; once for a process.
     pub fn new() -> Result<Self, EngineError> {
-        let mut config = common();
-        config.consume_fuel(true);
-        config.cranelift_nan_canonicalization(true);
-        config.wasm_relaxed_simd(false);
         let mut pool = pool();
         // A policy is instantiated anew for every snapshot.
         pool.linear_memory_keep_resident(1 << 20).max_unused_warm_slots(32);
-        let (engine, allocation) = make("policy", config, pool)?;
-        Ok(Self { engine, allocation })
+        let (engine, setup) = make(EngineName::Policy, pool)?;
+        Ok(Self { engine, setup, loader: Loader::default() })
+    }
+
+    /// Loads by way of `loader` from now on; without one it compiles itself and keeps nothing.
+    #[must_use]
+    pub fn with_loader(self, loader: Loader) -> Self {
+        Self { loader, ..self }
+    }
+
+    /// Gets executable code of a component and lets go of it: what the cache did not have, it has
+    /// now, and nothing of the component has run.
+    pub fn load_code(&self, manifest: &Manifest, bytes: &[u8]) -> Result<(), LoadError> {
+        let nothing = Grants::default();
+        load::component(self.loading(), manifest, bytes, manifest.world, &nothing).map(drop)
+    }
+
+    pub(crate) fn loading(&self) -> (&Engine, EngineSetup, &Loader) {
+        (&self.engine, self.setup, &self.loader)
     }
 
     /// Returns the production configuration in one line, for benches and `version`.
     pub fn describe(&self) -> String {
-        let pool = self.allocation;
+        let pool = self.setup.allocation;
         format!(
             "wasmtime {} engine=policy sync fuel nan-canonical no-threads no-relaxed-simd \
              concurrency=off opt=speed {pool}",
@@ -121,20 +215,26 @@ impl PolicyEngine {
 impl PipelineEngine {
     /// Makes the engine and starts its tick. Takes milliseconds; once for a process.
     pub fn new() -> Result<Self, EngineError> {
-        let mut config = common();
-        config.epoch_interruption(true);
-        config.wasm_relaxed_simd(true);
-        config.relaxed_simd_deterministic(true);
         let mut pool = pool();
         pool.linear_memory_keep_resident(256 << 10).max_unused_warm_slots(8);
-        let (engine, allocation) = make("pipeline", config, pool)?;
+        let (engine, setup) = make(EngineName::Pipeline, pool)?;
         let ticker = Arc::new(Ticker::start(&engine).map_err(EngineError::Tick)?);
-        Ok(Self { engine, ticker, allocation })
+        Ok(Self { engine, ticker, setup, loader: Loader::default() })
+    }
+
+    /// Loads by way of `loader` from now on; without one it compiles itself and keeps nothing.
+    #[must_use]
+    pub fn with_loader(self, loader: Loader) -> Self {
+        Self { loader, ..self }
+    }
+
+    pub(crate) fn loading(&self) -> (&Engine, EngineSetup, &Loader) {
+        (&self.engine, self.setup, &self.loader)
     }
 
     /// Returns the production configuration in one line, for benches and `version`.
     pub fn describe(&self) -> String {
-        let pool = self.allocation;
+        let pool = self.setup.allocation;
         format!(
             "wasmtime {} engine=pipeline sync epochs tick=1ms no-threads concurrency=off \
              opt=speed {pool}",
@@ -179,24 +279,27 @@ fn pool() -> PoolingAllocationConfig {
 
 /// Makes an engine on a pool, or on demand where the pool does not fit or leaves too little.
 fn make(
-    name: &'static str,
-    mut config: Config,
+    name: EngineName,
     pool: PoolingAllocationConfig,
-) -> Result<(Engine, Allocation), EngineError> {
+) -> Result<(Engine, EngineSetup), EngineError> {
+    let setup = EngineSetup { engine: name, allocation: Allocation::Pooling };
+    let mut config = setup.config();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     // The probe: the pool reserves all of its address space at once, or fails.
     if let Ok(engine) = Engine::new(&config)
         && address_space_left() >= LEFT_BYTES_MIN
     {
-        return Ok((engine, Allocation::Pooling));
+        return Ok((engine, setup));
     }
-    config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
-    config.memory_reservation(RESERVATION_BYTES).memory_reservation_for_growth(GROWTH_BYTES);
-    config.memory_guard_size(GUARD_BYTES).guard_before_linear_memory(false);
-    let reason = |error: wasmtime::Error| format!("{error:#}");
-    let engine = Engine::new(&config)
-        .map_err(|error| EngineError::Config { engine: name, reason: reason(error) })?;
-    Ok((engine, Allocation::OnDemand))
+    let setup = EngineSetup { allocation: Allocation::OnDemand, ..setup };
+    let engine = Engine::new(&setup.config()).map_err(|error| EngineError::Config {
+        engine: match name {
+            EngineName::Policy => "policy",
+            EngineName::Pipeline => "pipeline",
+        },
+        reason: format!("{error:#}"),
+    })?;
+    Ok((engine, setup))
 }
 
 /// Returns how many bytes of address space this process may still reserve.
@@ -225,4 +328,20 @@ fn the_version_that_is_printed_is_the_one_that_is_locked() {
     let lock = include_str!("../../../Cargo.lock");
     let entry = format!("name = \"wasmtime\"\nversion = \"{}\"", wasmtime_version());
     assert!(lock.contains(&entry), "Cargo.lock has another version than {}", wasmtime_version());
+}
+
+#[cfg(test)]
+#[test]
+fn an_engine_that_only_compiles_makes_code_for_the_one_that_runs() {
+    use crate::code::CodeKey;
+    use crate::manifest::World;
+
+    for (engine, setup) in [
+        PolicyEngine::new().map(|engine| (engine.engine, engine.setup)).unwrap(),
+        PipelineEngine::new().map(|engine| (engine.engine.clone(), engine.setup)).unwrap(),
+    ] {
+        let key = |engine: &Engine| CodeKey::of(b"x", World::Pipeline, engine, setup);
+        assert_eq!(key(&engine), key(&setup.compiler().unwrap()), "{}", setup.name());
+        assert_eq!(EngineSetup::from_name(setup.name()), Some(setup));
+    }
 }

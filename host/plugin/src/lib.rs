@@ -8,10 +8,11 @@
 //! **Invariant:** a store serves one instance and is dropped at the first trap.
 
 mod bindings;
+pub mod code;
 pub mod digest;
 pub mod engine;
 pub mod fault;
-mod fit;
+pub mod fit;
 pub mod grants;
 pub mod info;
 pub mod job;

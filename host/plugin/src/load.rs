@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::code::{CompileError, Loader, NoCode};
 use crate::digest::Digest;
+use crate::engine::EngineSetup;
 use crate::fault::{Fault, FaultKind, INSTANTIATE, Identity};
 use crate::fit::misfits;
 use crate::grants::Grants;
@@ -52,12 +54,22 @@ pub enum LoadError {
         /// What was asked for.
         wanted: World,
     },
-    /// The bytes are no component, or use what this engine has switched off.
-    #[error("compiling `{plugin}`: {reason}")]
+    /// There is no code of it: it is no component, uses what this engine has switched off, or was
+    /// more than the compiler could take.
+    #[error("compiling `{plugin}`")]
     Compile {
         /// Which plugin.
         plugin: String,
-        /// What the compiler says.
+        /// What the compiler says, or what became of it.
+        #[source]
+        source: CompileError,
+    },
+    /// The component is made of more than any instance slot of this host can hold.
+    #[error("`{plugin}` can never run here: no instance slot can hold it: {reason}")]
+    NoSlotFits {
+        /// Which plugin.
+        plugin: String,
+        /// What it has too many of, and how many there may be.
         reason: String,
     },
     /// The component imports what its world does not have, or lacks an export.
@@ -124,10 +136,11 @@ impl LoadError {
         match self {
             Self::Manifest(error) => error.class(),
             Self::Fault(fault) => fault.class(),
+            Self::Compile { source, .. } => source.class(),
             Self::Read { .. }
             | Self::TooLarge { .. }
             | Self::OtherWorld { .. }
-            | Self::Compile { .. }
+            | Self::NoSlotFits { .. }
             | Self::DoesNotFit { .. }
             | Self::NeverFits { .. }
             | Self::OtherName { .. } => domain::Class::Invalid,
@@ -153,9 +166,9 @@ pub fn read_folder(folder: &Path) -> Result<(Manifest, Vec<u8>), LoadError> {
     Ok((manifest, bytes))
 }
 
-/// Compiles `bytes` and checks that they fit `world` with what is granted.
-pub(crate) fn compile(
-    engine: &Engine,
+/// Gets executable code of `bytes`, which are to fit `world`.
+pub(crate) fn component(
+    (engine, setup, loader): (&Engine, EngineSetup, &Loader),
     manifest: &Manifest,
     bytes: &[u8],
     world: World,
@@ -168,16 +181,19 @@ pub(crate) fn compile(
     if bytes.len() as u64 > COMPONENT_BYTES_MAX {
         return Err(LoadError::TooLarge { plugin: plugin(), bytes: bytes.len() as u64 });
     }
-    // `from_binary` takes no text form: what a stranger sends is a component or nothing.
-    let component = Component::from_binary(engine, bytes)
-        .map_err(|error| LoadError::Compile { plugin: plugin(), reason: format!("{error:#}") })?;
-    let problems = misfits(engine, &component, world, &manifest.grants, allowed);
-    if !problems.is_empty() {
-        return Err(LoadError::DoesNotFit { plugin: plugin(), world, problems });
-    }
-    let identity =
+    let who =
         Identity { plugin: plugin(), version: manifest.version.clone(), digest: Digest::of(bytes) };
-    Ok((component, identity))
+    match loader.load(engine, setup, world, &who, bytes) {
+        Ok(component) => {
+            let problems = misfits(engine, &component, world, &manifest.grants, allowed);
+            if problems.is_empty() {
+                return Ok((component, who));
+            }
+            Err(LoadError::DoesNotFit { plugin: plugin(), world, problems })
+        }
+        Err(NoCode::NoSlotFits(reason)) => Err(LoadError::NoSlotFits { plugin: plugin(), reason }),
+        Err(NoCode::Compile(source)) => Err(LoadError::Compile { plugin: plugin(), source }),
+    }
 }
 
 /// Turns the engine's refusal to link into ours.

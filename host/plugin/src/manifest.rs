@@ -42,6 +42,11 @@ impl World {
         }
     }
 
+    /// Returns the world of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|world| world.name() == name)
+    }
+
     /// Returns the interface that a component of this world exports.
     pub const fn export(self) -> &'static str {
         match self {
@@ -203,7 +208,7 @@ fn plugin_table(file: &toml::Table, folder: &Path, problems: &mut Vec<Problem>) 
         keys.wrong("version", &format!("`{version}` is not a semantic version"));
     }
     let named = keys.needed_text("world");
-    let world = World::ALL.into_iter().find(|world| Some(world.name()) == named);
+    let world = named.and_then(World::from_name);
     if let (Some(named), None) = (named, world) {
         let names = World::ALL.map(|world| format!("`{world}`")).join(", ");
         keys.wrong("world", &format!("`{named}` is none of {names}"));

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use device::{Graph, Lut, Stream, Surface};
 use domain::Class;
 use domain::planes::PixelFormat;
+use plugin::pipeline::PipelineInstance;
 use plugin::pipeline::host::{
     Ask, ErrorClass, FrameFacts, HostError, Level, MetricKind, Op, PipelineHost, SessionFacts,
 };
@@ -156,6 +157,11 @@ fn run_graph(
 ) -> Result<Surface, HostError> {
     let back = |age: u32| sent.get(age as usize - 1).cloned();
     graph.run(stream, input, back).map_err(device_error)
+}
+
+/// Returns the host of an instance that was made with one of these.
+pub(crate) fn host_of(instance: &mut PipelineInstance) -> &mut Host {
+    instance.host_mut::<Host>().expect("the instance was made with this host")
 }
 
 fn format(name: &str) -> Result<PixelFormat, HostError> {

@@ -18,6 +18,7 @@ mod output;
 mod pixels;
 mod process;
 mod queue;
+pub mod rehearsal;
 mod run;
 mod serve;
 mod stats;

@@ -16,12 +16,12 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use device::{ColorSpace, Op as DeviceOp, Range, Standard, Stream, Surface};
 use domain::planes::PixelFormat;
 use media::{Key, Packet, Picture, Rational};
-use plugin::pipeline::{Pipeline, PipelineInstance, StopReason};
+use plugin::pipeline::{Pipeline, StopReason};
 use worker::message::{FromWorker, SessionSpec};
 
 use crate::SessionError;
 use crate::encode::{Look, Product};
-use crate::host::Host;
+use crate::host::host_of;
 use crate::input::{InputFacts, Item, Tracks};
 use crate::run::Ends;
 use crate::serve::Shared;
@@ -282,10 +282,6 @@ impl Stage<'_> {
 
 fn fault(fault: plugin::Fault) -> SessionError {
     SessionError::Fault(Box::new(fault))
-}
-
-fn host_of(instance: &mut PipelineInstance) -> &mut Host {
-    instance.host_mut::<Host>().expect("the instance was made with this host")
 }
 
 fn text((format, width, height): (PixelFormat, u32, u32)) -> String {

@@ -9,11 +9,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use device::{Device, DeviceConfig};
+use domain::event::{Event, Sink};
+use plugin::code::{Compiler, Loader};
 use plugin::kv::Stores;
 use plugin::pipeline::{Pipeline, PipelineEngine};
 use plugin::{Allowed, Grants, Limits};
 use worker::child::{ChildError, Credit, Incoming, Outgoing};
-use worker::message::{FromWorker, GrantSpec, Hello, PluginSummary, SessionSpec, ToWorker};
+use worker::message::{
+    CodeFact, FromWorker, GrantSpec, Hello, PluginSummary, SessionSpec, ToWorker,
+};
 
 use crate::SessionError;
 use crate::control::Mailbox;
@@ -30,6 +34,10 @@ pub struct ServeOptions {
     pub config: DeviceConfig,
     /// Folder of plugins' stores; `None`: there are none.
     pub stores: Option<PathBuf>,
+    /// Who compiles plugins.
+    pub compiler: Compiler,
+    /// Folder in which compiled code is kept, if it is kept.
+    pub cache: Option<PathBuf>,
 }
 
 /// Why a worker process could not go on.
@@ -59,6 +67,18 @@ impl ServeError {
             Self::Device { source, .. } => source.class(),
             Self::Engine(_) => domain::Class::Internal,
             Self::Parent(_) => domain::Class::Unavailable,
+        }
+    }
+}
+
+/// Events of a worker are told by its parent.
+struct ToParent(Outgoing);
+
+impl Sink for ToParent {
+    fn emit(&self, event: Event) {
+        if let Some(fact) = CodeFact::of(event) {
+            // With the parent gone nobody counts, and the main loop ends the process.
+            let _ = self.0.send(FromWorker::Code(fact));
         }
     }
 }
@@ -143,7 +163,9 @@ pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     let (mut incoming, outgoing) = worker::child::connect()?;
     let device = Device::open(&options.device, &options.config)
         .map_err(|source| ServeError::Device { device: options.device.clone(), source })?;
-    let engine = PipelineEngine::new().map_err(ServeError::Engine)?;
+    let sink = Arc::new(ToParent(outgoing.clone()));
+    let loader = Loader::open(options.compiler.clone(), options.cache.as_deref(), sink);
+    let engine = PipelineEngine::new().map_err(ServeError::Engine)?.with_loader(loader);
     let (memory_free, memory_total) = stats::memory_bytes();
     let hello = Hello {
         device: device.name().to_owned(),

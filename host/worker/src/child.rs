@@ -31,7 +31,7 @@ pub fn connect() -> Result<(Incoming, Outgoing), ChildError> {
     rustix::process::set_parent_process_death_signal(Some(death)).map_err(io::Error::from)?;
     let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     // The parent may have gone before the signal was asked for; end of file tells that as well.
-    let outgoing = Outgoing { socket: Arc::new(Mutex::new(socket.try_clone()?)) };
+    let outgoing = Outgoing::over(socket.try_clone()?);
     Ok((Incoming { socket, buffer: BytesMut::with_capacity(4 * CHUNK_BYTES_MAX) }, outgoing))
 }
 
@@ -67,6 +67,11 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
+    /// Writes to `socket`, whoever reads at its other end.
+    pub fn over(socket: UnixStream) -> Self {
+        Self { socket: Arc::new(Mutex::new(socket)) }
+    }
+
     /// Sends one message. An error means that the parent is gone.
     pub fn send(&self, message: FromWorker) -> io::Result<()> {
         let (kind, session, body) = message.encode();

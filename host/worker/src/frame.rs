@@ -102,6 +102,7 @@ impl Message for FromWorker {
             Self::Ended(session, report) => (9, session, json(&report)),
             Self::Metrics(session, changes) => (10, session, json(&changes)),
             Self::Replaced(session, how) => (11, session, json(&how)),
+            Self::Code(fact) => (12, 0, json(&fact)),
         }
     }
 
@@ -121,6 +122,7 @@ impl Message for FromWorker {
             9 => Self::Ended(session, parse(kind, &body)?),
             10 => Self::Metrics(session, parse(kind, &body)?),
             11 => Self::Replaced(session, parse(kind, &body)?),
+            12 => Self::Code(parse(kind, &body)?),
             _ => return Err(FrameError::Kind(kind)),
         })
     }

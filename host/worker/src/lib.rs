@@ -11,6 +11,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub mod child;
+mod fact;
 pub mod frame;
 pub mod message;
 pub mod parent;

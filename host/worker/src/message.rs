@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use domain::restart::OnFailure;
 use serde::{Deserialize, Serialize};
 
+pub use crate::fact::CodeFact;
+
 /// What a worker says first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
@@ -251,6 +253,8 @@ pub enum FromWorker {
     Metrics(u64, Vec<MetricChange>),
     /// A session's pipeline faulted, and the session goes on.
     Replaced(u64, Box<Replacement>),
+    /// An event for the parent's sink.
+    Code(CodeFact),
     /// The last message about a session.
     Ended(u64, Box<SessionReport>),
 }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use domain::event::Sink;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -189,11 +190,12 @@ enum LinkError {
 
 impl Driver {
     /// Runs until the worker is gone. Sessions and questions still open are told.
-    pub async fn run(self) -> Loss {
+    /// The worker's events go to `sink`.
+    pub async fn run(self, sink: &dyn Sink) -> Loss {
         let Self { process, mut inbound, writer, outbox, sessions, tickets, exited } = self;
         // The two directions run apart: a full socket one way must not stop the other.
         let why = tokio::select! {
-            result = receive(&mut inbound, &sessions, &tickets) => result,
+            result = receive(&mut inbound, &sessions, &tickets, sink) => result,
             result = send(writer, outbox) => result,
         };
         process.kill();
@@ -257,10 +259,12 @@ async fn receive(
     inbound: &mut Inbound,
     sessions: &Sessions,
     tickets: &Tickets,
+    sink: &dyn Sink,
 ) -> Result<(), LinkError> {
     while let Some(message) = inbound.next().await? {
         match message {
             FromWorker::Hello(_) => {}
+            FromWorker::Code(fact) => sink.emit(fact.into_event()),
             FromWorker::Described(ticket, result) => {
                 if let Some(waiting) = lock(tickets).remove(&ticket) {
                     let _ = waiting.send(result);

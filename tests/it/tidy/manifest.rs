@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 /// The edges between the workspace's crates. Every crate may also use `domain`.
-const EDGES: [(&str, &[&str]); 11] = [
+const EDGES: [(&str, &[&str]); 12] = [
     ("domain", &[]),
     ("wire", &[]),
     ("plugin", &[]),
@@ -19,6 +19,7 @@ const EDGES: [(&str, &[&str]); 11] = [
     ("orchestrator", &["wire", "plugin", "worker"]),
     ("session", &["worker", "plugin", "media", "device"]),
     ("framegate", ALL),
+    ("framegate-testing", &["device", "plugin", "session"]),
     ("tests", ALL),
 ];
 const ALL: &[&str] =

@@ -63,6 +63,11 @@ fn compile(config: &Config, folder: &Path) -> Result<(Engine, Component), Skippe
     Ok((engine, component))
 }
 
+/// Makes an engine as that of policies.
+pub(super) fn policy_engine() -> Result<Engine, Skipped> {
+    Ok(Engine::new(&policy_config())?)
+}
+
 /// A component in a store of its own, with imports that trap unless they were given.
 pub(super) struct Bare {
     pub(super) store: Store<()>,

@@ -3,6 +3,8 @@
 //! Flags shape how this process runs; what it does is shaped by the configuration file.
 
 mod check;
+mod compile;
+mod plugin;
 mod role;
 pub(crate) mod run;
 mod version;
@@ -47,11 +49,16 @@ enum Command {
     Check(check::Args),
     /// Send a file through a pipeline as a live job
     Run(run::Args),
+    /// Check, inspect or measure a plugin
+    Plugin(plugin::Args),
     /// Print versions of the program, its libraries and its devices
     Version(version::Args),
     /// Host the sessions of one device; started by an orchestrator
     #[command(hide = true)]
     Worker(worker::Args),
+    /// Compile a component under limits; started by whatever loads a plugin
+    #[command(hide = true)]
+    Compile(compile::Args),
 }
 
 impl Cli {
@@ -59,12 +66,14 @@ impl Cli {
     pub(crate) const fn json(&self) -> bool {
         match &self.command {
             Command::Check(args) => args.json,
+            Command::Plugin(args) => args.json(),
             Command::Run(args) => args.json,
             Command::Version(args) => args.json,
             Command::Gateway(_)
             | Command::Orchestrator(_)
             | Command::Up(_)
-            | Command::Worker(_) => false,
+            | Command::Worker(_)
+            | Command::Compile(_) => false,
         }
     }
 }
@@ -77,8 +86,10 @@ pub(crate) fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Up(args) => role::up(args, &cli.common),
         Command::Check(args) => check::main(args, &cli.common),
         Command::Run(args) => run::main(args, &cli.common),
+        Command::Plugin(args) => plugin::main(args, &cli.common),
         Command::Version(args) => version::main(args),
-        Command::Worker(args) => worker::main(args),
+        Command::Worker(args) => worker::main(args, &cli.common),
+        Command::Compile(args) => compile::main(args),
     }
 }
 

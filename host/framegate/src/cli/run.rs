@@ -98,7 +98,7 @@ struct Threads {
 pub(super) fn main(args: &Args, common: &Common) -> Result<Exit, Failure> {
     let params = check_params(&args.params)?;
     let way = if args.local {
-        Way::Local(Box::new(local::Local::prepare(&args.pipeline, &params)?))
+        Way::Local(Box::new(local::Local::prepare(&args.pipeline, &params, common)?))
     } else {
         let wish =
             remote::Wish { pipeline: args.pipeline.clone(), params, max_price_wei: args.max_price };

@@ -6,8 +6,11 @@ use std::num::NonZeroUsize;
 use device::{DeviceConfig, SimdLevel};
 use session::ServeOptions;
 
+use super::Common;
 use crate::config::env;
+use crate::data::DataDir;
 use crate::failure::{Exit, Failure};
+use crate::role::policies;
 
 /// Which device.
 #[derive(Debug, clap::Args)]
@@ -17,10 +20,14 @@ pub(crate) struct Args {
     device: String,
 }
 
-pub(super) fn main(args: &Args) -> Result<Exit, Failure> {
+pub(super) fn main(args: &Args, common: &Common) -> Result<Exit, Failure> {
+    // A worker without a place for state works as well, and compiles each time.
+    let data = DataDir::find(common.data_dir.as_deref()).ok();
     let options = ServeOptions {
         device: args.device.clone(),
         config: device_config(env::value)?,
+        compiler: policies::compiler(),
+        cache: data.map(|data| data.cache()),
         stores: env::value(env::STORES).map(Into::into),
     };
     session::serve(&options)

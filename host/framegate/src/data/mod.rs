@@ -4,6 +4,7 @@
 //! <data>/run.json        who runs where; each role rewrites its own key
 //! <data>/gateway/        lock, format, admin.sock, admin.token, audit.jsonl, pins.json
 //! <data>/orchestrator/   the same, and tls/
+//! <data>/cache/          compiled code, shared by all; see `plugin::code`
 //! ```
 //!
 //! **Invariant:** a role's folder is written by the one process that holds its lock.
@@ -104,6 +105,11 @@ impl DataDir {
     /// Writes `role`'s key of `run.json`, or removes it.
     pub(crate) fn announce(&self, role: Role, entry: Option<RunEntry>) -> Result<(), RunFileError> {
         run_file::announce(&self.path, role, entry)
+    }
+
+    /// Returns the folder of compiled code, which both roles and their workers share.
+    pub(crate) fn cache(&self) -> PathBuf {
+        self.path.join("cache")
     }
 
     /// Takes `role`'s folder for this process.

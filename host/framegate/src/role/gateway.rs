@@ -23,7 +23,7 @@ use super::{Ground, Serving, policies, refuse_any, runtime};
 use crate::admin::Readiness;
 use crate::config::Config;
 use crate::config::convert::{self, GatewayPlan, Search};
-use crate::data::Role;
+use crate::data::{DataDir, Role};
 use crate::failure::{Exit, Failure};
 use crate::listen::Wanted;
 use crate::telemetry::Telemetry;
@@ -52,7 +52,7 @@ pub(crate) fn main(ground: Ground) -> Result<Exit, Failure> {
     let (http, admin) = (settled.listener(HTTP)?, settled.listener(ADMIN)?);
     let bound = http.local_addr().unwrap_or(config.gateway.http);
     let url = plan.public_url.clone().unwrap_or_else(|| format!("http://{bound}"));
-    let built = built_from(&config, plan, own, settled.folder.path())?;
+    let built = built_from(&config, plan, own, settled.folder.path(), &settled.data)?;
     if built.orchestrators.is_empty() {
         warn!(key = "gateway.orchestrators", "no orchestrator is known, so every job is refused");
     }
@@ -93,11 +93,12 @@ fn built_from(
     plan: GatewayPlan,
     own: Option<String>,
     folder: &FilePath,
+    data: &DataDir,
 ) -> Result<GatewayConfig, Failure> {
     let selection = match &plan.selection {
         None => None,
         Some(chosen) => Some(SelectionConfig {
-            policy: policies::selection("gateway.selection", chosen)?,
+            policy: policies::selection("gateway.selection", chosen, &data.cache())?,
             config: policies::document(
                 config,
                 "gateway.selection_config",
@@ -107,9 +108,11 @@ fn built_from(
             on_fault: plan.on_fault,
             previous: match &plan.previous {
                 None => None,
-                Some(manifest) => {
-                    Some(policies::selection("gateway.selection_previous", manifest)?)
-                }
+                Some(manifest) => Some(policies::selection(
+                    "gateway.selection_previous",
+                    manifest,
+                    &data.cache(),
+                )?),
             },
             audit_one_in: AUDIT_ONE_IN,
         }),

@@ -9,7 +9,7 @@
 mod both;
 mod gateway;
 mod orchestrator;
-mod policies;
+pub(crate) mod policies;
 pub(crate) mod signals;
 
 use std::collections::BTreeMap;
@@ -261,7 +261,7 @@ pub(crate) fn no_data_dir(error: &NoDataDir) -> Failure {
 }
 
 /// Refuses a configuration with problems, telling all of them.
-fn refuse_any(file: Option<&Path>, problems: &[Problem]) -> Result<(), Failure> {
+pub(crate) fn refuse_any(file: Option<&Path>, problems: &[Problem]) -> Result<(), Failure> {
     let Some((first, rest)) = problems.split_first() else { return Ok(()) };
     let failure = Failure::usage(place_and_fact(file, first));
     let failure = if first.hint.is_empty() { failure } else { failure.hint(&first.hint) };

@@ -23,7 +23,7 @@ use super::{Ground, Serving, policies, refuse_any, runtime};
 use crate::admin::Readiness;
 use crate::config::convert::{self, DECODE_THREADS, OrchestratorPlan, Search};
 use crate::config::{Config, env};
-use crate::data::Role;
+use crate::data::{DataDir, Role};
 use crate::failure::{Exit, Failure};
 use crate::listen::{Listeners, Wanted};
 use crate::telemetry::Telemetry;
@@ -68,7 +68,7 @@ pub(crate) fn main(ground: Ground) -> Result<Exit, Failure> {
     let url = url(&config, &settled.listeners);
     let listen = settled.addresses();
     let (service, admin) = (settled.listener(LISTEN)?, settled.listener(ADMIN)?);
-    let built = built_from(&config, plan, url.clone(), settled.folder.path())?;
+    let built = built_from(&config, plan, url.clone(), settled.folder.path(), &settled.data)?;
     runtime()?.block_on(async move {
         let (orchestrator, handle) = Orchestrator::build(built, service, Telemetry::sink())
             .map_err(|error| Failure::from_error(error.class(), &error))?;
@@ -98,13 +98,15 @@ fn built_from(
     plan: OrchestratorPlan,
     url: String,
     folder: &FilePath,
+    data: &DataDir,
 ) -> Result<orchestrator::Config, Failure> {
     let program = std::env::current_exe()
         .map_err(|error| Failure::new(Class::Internal, format!("finding this program: {error}")))?;
     let device = config.orchestrator.device.clone();
-    let pricer = pricer(config, &plan)?;
+    let pricer = pricer(config, &plan, &data.cache())?;
     let mut worker_env = plan.worker_env;
     worker_env.push((env::STORES.to_owned(), folder.join("kv").display().to_string()));
+    worker_env.push((env::DATA.to_owned(), data.path().display().to_string()));
     Ok(orchestrator::Config {
         name: plan.name,
         service_uri: url,
@@ -121,17 +123,19 @@ fn built_from(
     })
 }
 
-fn pricer(config: &Config, plan: &OrchestratorPlan) -> Result<Pricer, Failure> {
+fn pricer(config: &Config, plan: &OrchestratorPlan, cache: &FilePath) -> Result<Pricer, Failure> {
     let Some(chosen) = &plan.pricing else { return Ok(Pricer::native()) };
     let own = &config.orchestrator;
     let (key, text) = ("orchestrator.pricing_config", &own.pricing_config);
     let pricing = PricingConfig {
-        rule: policies::pricing("orchestrator.pricing", chosen)?,
+        rule: policies::pricing("orchestrator.pricing", chosen, cache)?,
         config: policies::document(config, key, text, &chosen.manifest)?,
         on_fault: own.pricing_on_fault.into(),
         previous: match &plan.pricing_previous {
             None => None,
-            Some(manifest) => Some(policies::pricing("orchestrator.pricing_previous", manifest)?),
+            Some(manifest) => {
+                Some(policies::pricing("orchestrator.pricing_previous", manifest, cache)?)
+            }
         },
         bounds: plan.bounds,
     };

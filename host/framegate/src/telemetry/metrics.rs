@@ -60,6 +60,14 @@ names! {
     FRAMES_DROPPED = Counter "framegate_session_dropped_frames_total";
     /// Leases that ran out unrenewed.
     LEASES_EXPIRED = Counter "framegate_leases_expired_total";
+    /// Plugins whose code was loaded, by source: `cache` or `compiler`.
+    CODE_LOADED = Counter "framegate_plugin_code_loaded_total";
+    /// Time from a component's bytes to executable code.
+    CODE_LOAD = Wait "framegate_plugin_code_load_seconds";
+    /// Entries of the cache of compiled code that were not taken, by reason.
+    CODE_REJECTED = Counter "framegate_plugin_code_rejected_total";
+    /// Times that compiled code could not be kept, or its cache not be used.
+    CODE_NOT_KEPT = Counter "framegate_plugin_code_not_kept_total";
     /// Plugin faults, by kind.
     PLUGIN_FAULTS = Counter "framegate_plugin_faults_total";
     /// Answers of another in place of a plugin slot's active version, by plugin slot and by who.

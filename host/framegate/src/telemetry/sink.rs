@@ -85,6 +85,16 @@ fn count(event: &Event) {
             counter!(names::SESSIONS_REFUSED, "class" => *class).increment(1);
         }
         Event::LeaseExpired { .. } => counter!(names::LEASES_EXPIRED).increment(1),
+        Event::CodeLoaded { source, took, .. } => {
+            counter!(names::CODE_LOADED, "source" => source.name()).increment(1);
+            histogram!(names::CODE_LOAD).record(took.as_secs_f64());
+        }
+        Event::CodeRejected { reason, .. } => {
+            counter!(names::CODE_REJECTED, "reason" => reason.name()).increment(1);
+        }
+        Event::CodeNotKept { .. } | Event::CodeCacheClosed { .. } => {
+            counter!(names::CODE_NOT_KEPT).increment(1)
+        }
         Event::PluginFaulted { kind, .. } => {
             counter!(names::PLUGIN_FAULTS, "kind" => *kind).increment(1);
         }
@@ -163,6 +173,19 @@ fn tell(event: Event, unsaid: u64) {
             info!(%job, %reason, amount_wei, "job ended");
         }
         Event::LeaseExpired { session } => warn!(%session, "lease expired"),
+        Event::CodeLoaded { plugin, version, digest, source, took } => {
+            let source = source.name();
+            info!(plugin, version, digest, source, ?took, "plugin code loaded");
+        }
+        Event::CodeRejected { plugin, reason } => {
+            warn!(plugin, reason = reason.name(), detail = %reason, "cached code rejected");
+        }
+        Event::CodeNotKept { plugin, detail } => {
+            warn!(plugin, detail, "compiled code not kept");
+        }
+        Event::CodeCacheClosed { detail } => {
+            warn!(detail, "cache of compiled code not usable");
+        }
         Event::OrchestratorChanged { orchestrator, uri, reachable: true, detail } => {
             info!(%orchestrator, uri, detail, "orchestrator became reachable");
         }

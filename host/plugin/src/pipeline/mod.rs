@@ -79,7 +79,7 @@ impl Pipeline {
     ) -> Result<Self, LoadError> {
         let world = World::Pipeline;
         let (component, who) =
-            load::compile(&engine.engine, manifest, bytes, world, &allowed.grants)?;
+            load::component(engine.loading(), manifest, bytes, world, &allowed.grants)?;
         let granted = manifest.grants.and(&allowed.grants);
         let linked = Linked::new(engine, &component, &granted);
         let linked = linked.map_err(|error| load::does_not_fit(&who, world, &error))?;

@@ -64,7 +64,7 @@ impl<G: Guest> Code<G> {
         limits: Limits,
     ) -> Result<Self, LoadError> {
         let (component, who) =
-            load::compile(&engine.engine, manifest, bytes, G::WORLD, &Grants::default())?;
+            load::component(engine.loading(), manifest, bytes, G::WORLD, &Grants::default())?;
         let linked = linker::<G>(engine).and_then(|linker| linker.instantiate_pre(&component));
         let pre = linked.and_then(G::pre);
         let pre = pre.map_err(|error| load::does_not_fit(&who, G::WORLD, &error))?;

@@ -13,13 +13,16 @@ use worker::message::{Failure as Refused, SessionReport, SessionSpec};
 use worker::parent::{self, Input, Output, Outputs, WorkerConfig};
 use worker::spawn::Spawner;
 
+use super::Common;
 use super::Ends;
 use super::report::Report;
 use super::sink::Arrived;
 use super::source::Piece;
-use crate::config::Config;
 use crate::config::convert::{self, Search};
+use crate::config::{Config, env};
+use crate::data::DataDir;
 use crate::failure::{Failure, FaultReport};
+use crate::telemetry::Telemetry;
 
 /// Id of the only job that there is.
 const JOB: &str = "local";
@@ -32,7 +35,11 @@ pub(super) struct Local {
 
 impl Local {
     /// Finds the pipeline and settles everything about the session but the media.
-    pub(super) fn prepare(pipeline: &str, params: &Value) -> Result<Self, Failure> {
+    pub(super) fn prepare(
+        pipeline: &str,
+        params: &Value,
+        common: &Common,
+    ) -> Result<Self, Failure> {
         let internal = |error: &dyn std::error::Error| Failure::from_error(Class::Internal, error);
         let (mut config, mut problems) = Config::load(None).map_err(|error| internal(&error))?;
         // There is nothing to pay, so no plugin for it has to be there.
@@ -53,7 +60,12 @@ impl Local {
         let spec = session(&capability, offered, &plan.limits, params.to_string());
         let program = std::env::current_exe().map_err(|error| internal(&error))?;
         let device = config.orchestrator.device.clone();
-        Ok(Self { spec, worker: WorkerConfig { program, device, env: plan.worker_env } })
+        let mut worker_env = plan.worker_env;
+        // Without a place for state it runs as well, and compiles each time.
+        if let Ok(data) = DataDir::find(common.data_dir.as_deref()) {
+            worker_env.push((env::DATA.to_owned(), data.path().display().to_string()));
+        }
+        Ok(Self { spec, worker: WorkerConfig { program, device, env: worker_env } })
     }
 
     /// Carries the media through a worker and returns what the session came to.
@@ -64,7 +76,7 @@ impl Local {
             .await
             .map_err(|error| Failure::from_error(error.class(), &error))?;
         let mut tasks = JoinSet::new();
-        tasks.spawn(async move { drop(driver.run().await) });
+        tasks.spawn(async move { drop(driver.run(&*Telemetry::sink()).await) });
         let (input, outputs) = worker
             .open(self.spec.clone())
             .await

@@ -116,6 +116,16 @@ impl Search {
         }
     }
 
+    /// Finds plugin `id`, of whatever world.
+    pub(crate) fn locate(&self, id: &str) -> Result<Manifest, ManifestError> {
+        manifest::find(&self.folders, id)
+    }
+
+    /// Returns the limits that the operator gives a plugin.
+    pub(crate) fn limits_of(&self, manifest: &Manifest) -> Limits {
+        self.chosen(manifest.clone(), Limits::of(manifest.world)).limits
+    }
+
     /// Finds every plugin of `world`. What cannot be read and is named nowhere is told in
     /// `warnings`: a broken plugin beside the others does not keep them from running.
     pub(super) fn find_all(&self, world: World, warnings: &mut Vec<String>) -> Vec<Manifest> {
@@ -166,7 +176,7 @@ impl Search {
     }
 
     /// Says where plugins were looked for and how to name another place.
-    pub(super) fn hint(&self) -> String {
+    pub(crate) fn hint(&self) -> String {
         let folders: Vec<_> = self.folders.iter().map(|it| it.display().to_string()).collect();
         format!("looked in {}; `[plugins] folders` names more", folders.join(", "))
     }

@@ -7,7 +7,7 @@
 //!
 //! **Invariant:** where no segment is poisonous to the pipeline, nothing is held back.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -99,9 +99,12 @@ impl Watch {
         let begun = self.segments.iter().filter(|segment| segment.at < high.max(1));
         let begun: Vec<&Segment> = begun.collect();
         let first = begun.iter().rposition(|segment| segment.at <= low).unwrap_or(0);
+        // Equal segments are one: this is one fault, however often it was sent.
+        let blamed: BTreeSet<SegmentDigest> =
+            begun[first.saturating_sub(1)..].iter().map(|segment| segment.digest).collect();
         let mut suspects = lock(&self.suspects);
-        for segment in &begun[first.saturating_sub(1)..] {
-            suspects.note(&self.pipeline, segment.digest, Instant::now());
+        for digest in blamed {
+            suspects.note(&self.pipeline, digest, Instant::now());
         }
     }
 

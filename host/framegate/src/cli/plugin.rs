@@ -133,9 +133,8 @@ fn beside(path: &Path) -> Result<Option<Manifest>, Failure> {
 fn world_of(asked: Option<&str>, found: &Found) -> Result<World, Failure> {
     let names = || World::ALL.map(|world| format!("`{world}`")).join(", ");
     if let Some(name) = asked {
-        return World::from_name(name).ok_or_else(|| {
-            Failure::usage(format!("no world is called `{name}`")).hint(format!("{}", names()))
-        });
+        return World::from_name(name)
+            .ok_or_else(|| Failure::usage(format!("no world is called `{name}`")).hint(names()));
     }
     let own = || plugin::fit::fit(&found.bytes, World::Pipeline).ok()?.is;
     let world = found.manifest.as_ref().map(|manifest| manifest.world).or_else(own);

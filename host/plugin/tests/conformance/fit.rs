@@ -67,7 +67,7 @@ fn manifest(grants: &str) -> Manifest {
 }
 
 fn problems(bytes: &[u8], asked: &str, allowed: Grants) -> Vec<String> {
-    let engine = PipelineEngine::new().unwrap();
+    let engine = PipelineEngine::new().expect("an engine");
     let allowed = Allowed { grants: allowed, stores: None };
     let loaded = Pipeline::load(&engine, &manifest(asked), bytes, Limits::pipeline(), &allowed);
     match loaded.err() {

@@ -28,8 +28,13 @@ fn tools(name: &str) -> Option<PathBuf> {
         return Some(folder);
     }
     assert!(!required(), "no {name} in {}; `./x setup languages` installs it", folder.display());
-    println!("skipped: no {name} here");
+    skipped(&format!("no {name} here"));
     None
+}
+
+#[expect(clippy::print_stdout, reason = "the test harness collects it")]
+fn skipped(why: &str) {
+    println!("skipped: {why}");
 }
 
 fn required() -> bool {
@@ -64,10 +69,10 @@ fn component(
 
 /// Runs the component until it throws and checks what the fault says.
 fn check(folder: &str, component: &Path) {
-    let engine = PipelineEngine::new().unwrap();
+    let engine = PipelineEngine::new().expect("an engine");
     let folder = build::root().join("tests/languages").join(folder);
-    let manifest = Manifest::read(&folder).unwrap();
-    let bytes = fs::read(component).unwrap();
+    let manifest = Manifest::read(&folder).expect("a manifest");
+    let bytes = fs::read(component).expect("a component");
     let limits = Limits::pipeline();
     let pipeline = Pipeline::load(&engine, &manifest, &bytes, limits, &Allowed::default());
     let pipeline = match pipeline {
@@ -76,16 +81,16 @@ fn check(folder: &str, component: &Path) {
         Err(LoadError::DoesNotFit { problems, .. })
             if !required() && problems.iter().all(|problem| problem.contains("`wasi:")) =>
         {
-            println!("skipped: `{}` needs more of WASI than this host serves", manifest.id);
+            skipped(&format!("`{}` needs more of WASI than this host serves", manifest.id));
             return;
         }
         Err(error) => panic!("{}", domain::chain(&error)),
     };
     let made = pipeline.instantiate(Box::new(Clip::new()), Duration::from_secs(1));
-    let mut instance = made.unwrap();
-    instance.start("").unwrap().unwrap();
-    assert_eq!(clip::frame(&mut instance, 0).unwrap(), Ok(Answer::Pass));
-    let fault = clip::frame(&mut instance, 1).unwrap_err();
+    let mut instance = made.expect("an instance");
+    instance.start("").expect("no fault").expect("it starts");
+    assert_eq!(clip::frame(&mut instance, 0).expect("no fault"), Ok(Answer::Pass));
+    let fault = clip::frame(&mut instance, 1).expect_err("it throws");
     let text = fault.to_string();
     assert!(text.contains("frame 1 is not to its taste"), "{text}");
     assert!(text.contains(&manifest.id) && fault.call == "on-frame", "{text}");

@@ -23,13 +23,13 @@ struct Seen(Mutex<Vec<Event>>);
 
 impl Sink for Seen {
     fn emit(&self, event: Event) {
-        self.0.lock().unwrap().push(event);
+        self.0.lock().expect("nobody panics with it").push(event);
     }
 }
 
 impl Seen {
     fn states(&self) -> Vec<&'static str> {
-        let events = self.0.lock().unwrap();
+        let events = self.0.lock().expect("nobody panics with it");
         let state = |event: &Event| match event {
             Event::BreakerChanged { state, .. } => Some(*state),
             _ => None,
@@ -39,12 +39,12 @@ impl Seen {
 }
 
 fn slot(guest: &str, document: &str, sink: &dyn Sink) -> PluginSlot<PreparedSelection> {
-    let engine = PolicyEngine::new().unwrap();
+    let engine = PolicyEngine::new().expect("an engine");
     let policy = SelectionPolicy::load_folder(&engine, &build::guest(guest), Limits::policy());
-    let policy = policy.unwrap();
+    let policy = policy.expect("a policy");
     let row = Candidate { price_wei: 1, ..Candidate::unknown("0x1", "https://one") };
     let scope = Scope::new("live-video-to-video/test", Lot::live(), 1, 0);
-    let snapshot = Arc::new(Snapshot::new(scope, &[row]).unwrap());
+    let snapshot = Arc::new(Snapshot::new(scope, &[row]).expect("a snapshot"));
     let mut slot = PluginSlot::new(NAME);
     slot.add(policy.standing(), policy.ready(snapshot, document), Instant::now(), sink);
     slot

@@ -32,6 +32,7 @@ fn count(full: usize) -> usize {
 }
 
 /// Runs `warm`, then `work`, and holds what the process grew by in the latter to the limit.
+#[expect(clippy::print_stdout, reason = "the soak states what memory it took")]
 fn flat(what: &str, warm: impl FnOnce(), work: impl FnOnce()) {
     build::guest("pick-first");
     warm();

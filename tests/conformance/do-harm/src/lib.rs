@@ -3,8 +3,11 @@
 
 use framegate_sdk::prelude::*;
 
+/// One way to break the contract, given a frame and its number.
+type Harm = fn(Frame, u64) -> Result<Output, FrameError>;
+
 /// Harms by number.
-const HARMS: [fn(Frame, u64) -> Result<Output, FrameError>; 10] = [
+const HARMS: [Harm; 10] = [
     trap,
     spin,
     grow,
@@ -68,6 +71,7 @@ fn grow_in_steps(_frame: Frame, _sequence: u64) -> Result<Output, FrameError> {
     }
 }
 
+#[expect(clippy::only_used_in_recursion, reason = "the recursion is the harm")]
 fn recurse(frame: Frame, sequence: u64) -> Result<Output, FrameError> {
     let block = std::hint::black_box([sequence; 64]);
     let answer = if block[7] < u64::MAX { recurse(frame, block[7] + 1) } else { Ok(Output::Pass) };

@@ -85,6 +85,26 @@ fn count(event: &Event) {
             counter!(names::SESSIONS_REFUSED, "class" => *class).increment(1);
         }
         Event::LeaseExpired { .. } => counter!(names::LEASES_EXPIRED).increment(1),
+        Event::WorkerStarted { took, .. } => {
+            counter!(names::WORKERS_STARTED).increment(1);
+            histogram!(names::WORKER_START).record(took.as_secs_f64());
+        }
+        Event::WorkerLost { .. } => counter!(names::WORKERS_LOST).increment(1),
+        Event::OrchestratorChanged { reachable, .. } => {
+            let to = if *reachable { "reachable" } else { "unreachable" };
+            counter!(names::ORCHESTRATORS_CHANGED, "to" => to).increment(1);
+        }
+        Event::ChannelGap { segments, .. } => {
+            counter!(names::CHANNEL_GAPS).increment(1);
+            counter!(names::CHANNEL_GAP_SEGMENTS).increment(*segments);
+        }
+        event => count_plugin(event),
+    }
+}
+
+/// Counts what plugins do and what becomes of them.
+fn count_plugin(event: &Event) {
+    match event {
         Event::CodeLoaded { source, took, .. } => {
             counter!(names::CODE_LOADED, "source" => source.name()).increment(1);
             histogram!(names::CODE_LOAD).record(took.as_secs_f64());
@@ -112,19 +132,6 @@ fn count(event: &Event) {
         }
         Event::PipelineReplaced { by, .. } => {
             counter!(names::PIPELINES_REPLACED, "by" => *by).increment(1);
-        }
-        Event::WorkerStarted { took, .. } => {
-            counter!(names::WORKERS_STARTED).increment(1);
-            histogram!(names::WORKER_START).record(took.as_secs_f64());
-        }
-        Event::WorkerLost { .. } => counter!(names::WORKERS_LOST).increment(1),
-        Event::OrchestratorChanged { reachable, .. } => {
-            let to = if *reachable { "reachable" } else { "unreachable" };
-            counter!(names::ORCHESTRATORS_CHANGED, "to" => to).increment(1);
-        }
-        Event::ChannelGap { segments, .. } => {
-            counter!(names::CHANNEL_GAPS).increment(1);
-            counter!(names::CHANNEL_GAP_SEGMENTS).increment(*segments);
         }
         // The list grows in `domain` first; until it is counted here it is at least logged.
         _ => {}

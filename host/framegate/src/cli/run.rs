@@ -137,16 +137,14 @@ async fn carry_out(
     let leaves_tracks_out = source.leaves_tracks_out();
     let progress = Arc::new(Progress::new(source.frames_expected()));
     let (threads, ends) = start_threads(source, target, pace, &progress)?;
+    // Owned, so that it is gone before the threads at its ends are waited for.
+    let mut carrying = Box::pin(way.run(ends));
     let carried = tokio::select! {
-        carried = way.run(ends) => carried,
-        interrupted = tokio::signal::ctrl_c() => Err(interrupted.map_or_else(
-            |error| Failure::from_error(Class::Internal, &error),
-            |()| Failure::new(Class::Cancelled, "interrupted"),
-        )),
-        () = silence(&progress) => Err(Failure::new(
-            Class::TimedOut,
-            format!("nothing moved for {} s", SILENCE_MAX.as_secs()),
-        )),
+        carried = &mut carrying => carried,
+        failure = stopped(&progress) => {
+            way.settle(carrying).await;
+            Err(failure)
+        }
     };
     if carried.is_err() {
         way.cancel().await;
@@ -161,12 +159,34 @@ async fn carry_out(
     Ok(report)
 }
 
+/// Waits for what ends a run from outside, and says what it was.
+async fn stopped(progress: &Progress) -> Failure {
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted.map_or_else(
+            |error| Failure::from_error(Class::Internal, &error),
+            |()| Failure::new(Class::Cancelled, "interrupted"),
+        ),
+        () = silence(progress) => Failure::new(
+            Class::TimedOut,
+            format!("nothing moved for {} s", SILENCE_MAX.as_secs()),
+        ),
+    }
+}
+
 impl Way {
     /// Carries the media both ways and returns what the session came to.
     async fn run(&self, ends: Ends) -> Result<Report, Failure> {
         match self {
             Self::Remote(remote) => remote.run(ends).await,
             Self::Local(local) => local.run(ends).await,
+        }
+    }
+
+    /// Lets a run that is stopped come to where it can be cancelled.
+    async fn settle(&self, carrying: impl Future<Output = Result<Report, Failure>>) {
+        match self {
+            Self::Remote(remote) => remote.settle(carrying).await,
+            Self::Local(_) => {}
         }
     }
 

@@ -6,14 +6,13 @@
 //! **Invariant:** a job that was begun is ended: by the end of its input, or by [`Remote::cancel`].
 
 use std::pin::pin;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
 use domain::Class;
 use http::{Method, Request, header};
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{SetOnce, mpsc};
 use tokio::time::timeout;
 use url::Url;
 use wire::client::{Client, ClientError, Config};
@@ -66,7 +65,7 @@ pub(super) struct Remote {
     client: Client,
     gateway: Url,
     wish: Wish,
-    job: OnceLock<LiveAnswer>,
+    job: SetOnce<LiveAnswer>,
 }
 
 impl Remote {
@@ -91,13 +90,14 @@ impl Remote {
             })?;
         let config = Config { answer: ANSWER_MAX, ..Config::default() };
         let client = Client::new(Pins::default(), config);
-        Ok(Self { client, gateway, wish, job: OnceLock::new() })
+        Ok(Self { client, gateway, wish, job: SetOnce::new() })
     }
 
     /// Carries the media through a live job and returns what it came to.
     pub(super) async fn run(&self, ends: Ends) -> Result<Report, Failure> {
-        let job = self.start().await?;
-        let job = self.job.get_or_init(|| job);
+        // A run begins once.
+        let _ = self.job.set(self.start().await?);
+        let job = self.job.wait().await;
         let Ends { pieces, arrived } = ends;
         let input = self.publish(self.url(&job.publish_url)?, pieces);
         let output = self.subscribe(self.url(&job.subscribe_url)?, arrived);
@@ -128,6 +128,19 @@ impl Remote {
             report.warn("result-incomplete");
         }
         Ok(report)
+    }
+
+    /// Lets a start that is on its way be answered: a job of which nothing is known yet could not be
+    /// taken back.
+    pub(super) async fn settle(&self, carrying: impl Future) {
+        let settled = async {
+            tokio::select! {
+                _ = carrying => {}
+                _ = self.job.wait() => {}
+            }
+        };
+        // A gateway that is slower than this ends the job when its input stays away.
+        let _ = timeout(CANCEL_MAX, settled).await;
     }
 
     /// Takes the job back, if there is one.

@@ -6,6 +6,8 @@
 //! **Invariant:** white and grey stay white and grey: the gains to Y add up to the whole range, and
 //! those to U and to V add up to nothing.
 
+use domain::picture::Color;
+
 /// Rows from which a picture counts as high definition and is taken for BT.709, else for BT.601:
 /// what players assume of a stream that does not say.
 pub const HD_ROWS: u32 = 720;
@@ -43,19 +45,6 @@ impl ColorSpace {
         let standard = if height >= HD_ROWS { Standard::Bt709 } else { Standard::Bt601 };
         Self { standard, range: Range::Limited }
     }
-}
-
-/// A colour, 0 to 255 each; `a` 255 is opaque.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Color {
-    /// Red.
-    pub r: u8,
-    /// Green.
-    pub g: u8,
-    /// Blue.
-    pub b: u8,
-    /// Alpha.
-    pub a: u8,
 }
 
 /// Gains in units of 2^-14; `Matrix` in `kernels/color.h`.

@@ -9,8 +9,10 @@
 
 use std::sync::Arc;
 
+use domain::picture::Sampling;
+
 use crate::error::DeviceError;
-use crate::op::{Op, Sampling};
+use crate::op::Op;
 use crate::run::PICTURES_MAX;
 use crate::shape::Shape;
 use crate::stream::Stream;

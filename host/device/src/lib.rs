@@ -126,12 +126,13 @@ mod taps;
 mod text;
 
 pub use backend::{Backend, Direction, Memory, PlaneCopy};
-pub use color::{Color, ColorSpace, HD_ROWS, Range, Standard};
+pub use color::{ColorSpace, HD_ROWS, Range, Standard};
 pub use device::{Device, DeviceConfig};
+pub use domain::picture::{Axis, Color, Rect, Sampling};
 pub use error::{DeviceError, OpenError};
 pub use graph::{AGE_MAX, Graph, OPS_MAX, Recorder, Source};
 pub use launch::{Extent, Kernel, Launch, PTX, SPAN};
-pub use op::{AREAS_MAX, Areas, Axis, BLOCK, Borders, Op, RADIUS_MAX, Rect, Sampling, TEXT_SIZE};
+pub use op::{AREAS_MAX, Areas, BLOCK, Borders, Op, RADIUS_MAX, TEXT_SIZE};
 pub use pool::POISON;
 pub use run::Counts;
 pub use shape::Shape;

@@ -6,10 +6,10 @@
 //!
 //! **Invariant:** no sum that a kernel forms from these numbers overflows 32 bits.
 
+use domain::picture::{Axis, Color, Rect, Sampling};
 use domain::planes::PixelFormat;
 
 use crate::args::Corners;
-use crate::color::Color;
 use crate::error::DeviceError;
 use crate::tables::{ColorMatrix, Convolution, Cube, Lut};
 use crate::taps::Blur;
@@ -23,43 +23,6 @@ pub const RADIUS_MAX: u32 = 127;
 pub const BLOCK: std::ops::RangeInclusive<u32> = 2..=256;
 /// Heights of a line of text, in pixels.
 pub const TEXT_SIZE: std::ops::RangeInclusive<u32> = 8..=512;
-
-/// Part of a picture in pixels, from its top left corner; it may lie partly or wholly outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rect {
-    /// Left edge.
-    pub x: i32,
-    /// Top edge.
-    pub y: i32,
-    /// Pixels in a row.
-    pub width: u32,
-    /// Rows.
-    pub height: u32,
-}
-
-/// How pixels between pixels are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sampling {
-    /// The nearest pixel.
-    Nearest,
-    /// Linear in both directions.
-    Bilinear,
-    /// Cubic in both directions, with a = -1/2.
-    Bicubic,
-    /// Lanczos with three lobes.
-    Lanczos,
-    /// Mean of the pixels covered.
-    Area,
-}
-
-/// An axis of a picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Axis {
-    /// Left and right change places.
-    Horizontal,
-    /// Top and bottom change places.
-    Vertical,
-}
 
 /// Borders in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

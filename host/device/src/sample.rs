@@ -3,11 +3,11 @@
 //!
 //! **Invariant:** the same numbers give the same cases on every machine.
 
+use domain::picture::{Axis, Color, Rect, Sampling};
 use domain::planes::PixelFormat;
 
-use crate::color::Color;
 use crate::error::DeviceError;
-use crate::op::{Axis, Borders, Op, Rect, Sampling};
+use crate::op::{Borders, Op};
 use crate::shape::Shape;
 
 /// Reproducible numbers: SplitMix64.

@@ -6,10 +6,11 @@
 
 use std::fmt;
 
+use domain::picture::Rect;
 use domain::planes::PixelFormat;
 
 use crate::error::DeviceError;
-use crate::op::{Borders, Op, Rect, argument};
+use crate::op::{Borders, Op, argument};
 use crate::surface::{Surface, check_size};
 
 /// Format and size of a picture.

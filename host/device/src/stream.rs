@@ -8,12 +8,12 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use domain::picture::Sampling;
 use domain::planes::{Owner, PixelFormat};
 
 use crate::backend::{Backend, Direction, PlaneCopy};
 use crate::color::ColorSpace;
 use crate::error::DeviceError;
-use crate::op::Sampling;
 use crate::pool::{Pool, Space};
 use crate::surface::{PlaneRef, ROW_ALIGN, Surface, check_size};
 

@@ -5,9 +5,11 @@
 //!
 //! **Invariant:** the weights of each place add up to one exactly, and no sum of a kernel overflows.
 
+use domain::picture::Sampling;
+
 use crate::args::SMOOTH_WEIGHTS;
 use crate::error::DeviceError;
-use crate::op::{Sampling, argument};
+use crate::op::argument;
 
 /// The largest sigma of a blur: three of it are [`SMOOTH_WEIGHTS`] less the middle and one.
 const SIGMA_MAX: f32 = 64.0;

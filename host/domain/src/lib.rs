@@ -12,6 +12,7 @@ pub mod id;
 pub mod job;
 pub mod lease;
 pub mod offering;
+pub mod picture;
 pub mod planes;
 pub mod poison;
 pub mod price;

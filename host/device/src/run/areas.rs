@@ -1,13 +1,13 @@
 //! Ops on areas and text: `blur-areas`, `pixelate-areas`, `draw-rects`, `draw-text`. Each is a mask
 //! of what is touched, and what is laid where the mask is; both are no larger than needed.
 
+use domain::picture::Color;
 use domain::planes::PixelFormat;
 
 use super::blend::{Alpha, Cover, Top};
 use super::convert::pixels;
 use super::{arg, is_halved, part_arg, step_of};
 use crate::args::{BlocksArgs, MaskArgs, TextArgs};
-use crate::color::Color;
 use crate::error::DeviceError;
 use crate::launch::{Args, Extent};
 use crate::op::{AREAS_MAX, Areas};

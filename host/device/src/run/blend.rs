@@ -1,12 +1,12 @@
 //! Ops that lay pictures on each other: `mix`, `denoise`, `overlay`, `composite`; and those on single
 //! bytes, `threshold` and `noise`.
 
+use domain::picture::Color;
 use domain::planes::PixelFormat;
 
 use super::convert::pixels;
 use super::{arg, is_halved, part_arg, step_of};
 use crate::args::{BlendArgs, DenoiseArgs, MixArgs, NoiseArgs, ThresholdArgs};
-use crate::color::Color;
 use crate::error::DeviceError;
 use crate::launch::{Args, Extent, PlaneArg};
 use crate::shape::Shape;

@@ -1,5 +1,6 @@
 //! Ops on neighbourhoods: `resize`, `box-blur`, `gaussian-blur`, `edges`, `convolve`.
 
+use domain::picture::Sampling;
 use domain::planes::PixelFormat;
 
 use super::convert::pixels;
@@ -7,7 +8,6 @@ use super::{arg, is_halved, part_arg, step_of};
 use crate::args::{BoxAcrossArgs, BoxDownArgs, ConvolveArgs, PlainArgs, ResizeArgs, SmoothArgs};
 use crate::error::DeviceError;
 use crate::launch::{Args, Extent, PlaneArg};
-use crate::op::Sampling;
 use crate::shape::Shape;
 use crate::stream::{Stream, TableKey};
 use crate::surface::{PlaneRef, Surface};

@@ -1,13 +1,13 @@
 //! Ops that move pixels and do not change them: `crop`, `pad`, `rotate`, `flip`; and `blank`.
 
+use domain::picture::{Axis, Color};
 use domain::planes::PixelFormat;
 
 use super::{arg, is_halved, part_arg, step_of};
 use crate::args::{FillArgs, MoveArgs};
-use crate::color::Color;
 use crate::error::DeviceError;
 use crate::launch::{Args, Extent};
-use crate::op::{Axis, Borders, Op};
+use crate::op::{Borders, Op};
 use crate::shape::Shape;
 use crate::stream::Stream;
 use crate::surface::Surface;

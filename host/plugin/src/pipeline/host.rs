@@ -10,6 +10,8 @@
 
 use std::any::Any;
 
+pub use domain::picture::{Axis, Color, Rect, Sampling};
+
 /// Facts of a session that do not change from `start` to `stop`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionFacts {
@@ -40,56 +42,6 @@ pub struct FrameFacts {
     pub format: &'static str,
     /// Presentation time on the session's clock, in microseconds.
     pub pts_us: i64,
-}
-
-/// Part of a picture in pixels, from its top left corner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rect {
-    /// Left edge.
-    pub x: i32,
-    /// Top edge.
-    pub y: i32,
-    /// Pixels in a row.
-    pub width: u32,
-    /// Rows.
-    pub height: u32,
-}
-
-/// A colour, 0 to 255 each; `a` 255 is opaque.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Color {
-    /// Red.
-    pub r: u8,
-    /// Green.
-    pub g: u8,
-    /// Blue.
-    pub b: u8,
-    /// Alpha.
-    pub a: u8,
-}
-
-/// How pixels between pixels are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sampling {
-    /// The nearest pixel.
-    Nearest,
-    /// Linear in both directions.
-    Bilinear,
-    /// Cubic in both directions.
-    Bicubic,
-    /// Lanczos with three lobes.
-    Lanczos,
-    /// Mean of the pixels covered.
-    Area,
-}
-
-/// An axis of a picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Axis {
-    /// Left and right change places.
-    Horizontal,
-    /// Top and bottom change places.
-    Vertical,
 }
 
 /// An operation that gives a picture, as the contract's `ops` has it. `source`, `a`, `b`, `base`,
@@ -155,6 +107,39 @@ impl Op<'_> {
             Self::Picture { .. } => "picture",
             Self::Infer { .. } => "infer",
             Self::RunKernel { .. } => "run-kernel",
+        }
+    }
+
+    /// Returns the pictures that it takes, at most three, in the contract's order; 0 for the rest.
+    pub fn sources(&self) -> [u32; 3] {
+        match *self {
+            Self::Blank { .. } | Self::Picture { .. } => [0; 3],
+            Self::Mix { a, b, .. } => [a, b, 0],
+            Self::Denoise { source, previous, .. } => [source, previous, 0],
+            Self::Overlay { base, top, .. } => [base, top, 0],
+            Self::Composite { base, top, mask } => [base, top, mask],
+            Self::RunKernel { sources, .. } => {
+                std::array::from_fn(|at| sources.get(at).copied().unwrap_or(0))
+            }
+            Self::Convert { source, .. }
+            | Self::Resize { source, .. }
+            | Self::Crop { source, .. }
+            | Self::Pad { source, .. }
+            | Self::Rotate { source, .. }
+            | Self::Flip { source, .. }
+            | Self::BoxBlur { source, .. }
+            | Self::GaussianBlur { source, .. }
+            | Self::BlurAreas { source, .. }
+            | Self::PixelateAreas { source, .. }
+            | Self::Edges { source }
+            | Self::Convolve { source, .. }
+            | Self::ApplyLut { source, .. }
+            | Self::ColorMatrix { source, .. }
+            | Self::Threshold { source, .. }
+            | Self::Noise { source, .. }
+            | Self::DrawRects { source, .. }
+            | Self::DrawText { source, .. }
+            | Self::Infer { source, .. } => [source, 0, 0],
         }
     }
 }

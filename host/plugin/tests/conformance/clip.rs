@@ -142,7 +142,7 @@ impl PipelineHost for Clip {
             Op::ApplyLut { lut, .. } if !self.tables.contains(&lut) => {
                 return Err(HostError::new(ErrorClass::Invalid, format!("`{lut}` is not a table")));
             }
-            _ => source_of(&op),
+            _ => op.sources()[0],
         };
         let format = match op {
             Op::Convert { format, .. } => PixelFormat::from_name(format).map_or_else(
@@ -324,36 +324,5 @@ impl PipelineHost for Clip {
     fn end_callback(&mut self) {
         self.callbacks += 1;
         self.frames.retain(|number, _| self.kept.contains(number));
-    }
-}
-
-/// Returns the first picture that an op works on.
-fn source_of(op: &Op<'_>) -> u32 {
-    match *op {
-        Op::Convert { source, .. }
-        | Op::Resize { source, .. }
-        | Op::Crop { source, .. }
-        | Op::Pad { source, .. }
-        | Op::Rotate { source, .. }
-        | Op::Flip { source, .. }
-        | Op::BoxBlur { source, .. }
-        | Op::GaussianBlur { source, .. }
-        | Op::BlurAreas { source, .. }
-        | Op::PixelateAreas { source, .. }
-        | Op::Edges { source }
-        | Op::Convolve { source, .. }
-        | Op::Denoise { source, .. }
-        | Op::ApplyLut { source, .. }
-        | Op::ColorMatrix { source, .. }
-        | Op::Threshold { source, .. }
-        | Op::Noise { source, .. }
-        | Op::Mix { a: source, .. }
-        | Op::Overlay { base: source, .. }
-        | Op::Composite { base: source, .. }
-        | Op::DrawRects { source, .. }
-        | Op::DrawText { source, .. }
-        | Op::Infer { source, .. } => source,
-        Op::RunKernel { sources, .. } => sources.first().copied().unwrap_or(0),
-        Op::Blank { .. } | Op::Picture { .. } => 0,
     }
 }

@@ -1,9 +1,9 @@
 //! Ops as the plugin calls them, made into those of the device: on pictures they are done, on
 //! stand-ins written down.
 
-use device::{Axis, Borders, Color, Op as DeviceOp, Rect, Sampling, Surface};
+use device::{Borders, Op as DeviceOp, Surface};
 use domain::planes::PixelFormat;
-use plugin::pipeline::host::{self, ErrorClass, HostError, Op};
+use plugin::pipeline::host::{ErrorClass, HostError, Op};
 
 use super::{Host, device_error, format, graphs};
 
@@ -55,7 +55,7 @@ impl Host {
         if let Op::ApplyLut { source, lut } = op {
             return Ok((DeviceOp::ApplyLut(self.lut(lut)?), [source, 0, 0]));
         }
-        let sources = sources_of(&op);
+        let sources = op.sources();
         match of_colors(op).or_else(|| of_places(op)).or_else(|| of_areas(op)) {
             Some(made) => Ok((made?, sources)),
             None => Err(HostError::not_here(op.name())),
@@ -84,24 +84,21 @@ fn of_colors(op: Op<'_>) -> Made {
 /// Ops on places and neighbourhoods.
 fn of_places(op: Op<'_>) -> Made {
     Some(match op {
-        Op::Resize { width, height, sampling: kind, .. } => {
-            Ok(DeviceOp::Resize { width, height, sampling: sampling(kind) })
+        Op::Resize { width, height, sampling, .. } => {
+            Ok(DeviceOp::Resize { width, height, sampling })
         }
-        Op::Crop { area, .. } => Ok(DeviceOp::Crop { area: rect(&area) }),
+        Op::Crop { area, .. } => Ok(DeviceOp::Crop { area }),
         Op::Pad { left, top, right, bottom, fill, .. } => {
             let borders = Borders { left, top, right, bottom };
-            Ok(DeviceOp::Pad { borders, fill: color(fill) })
+            Ok(DeviceOp::Pad { borders, fill })
         }
         Op::Rotate { quarters, .. } => Ok(DeviceOp::Rotate { quarters }),
-        Op::Flip { axis: host::Axis::Horizontal, .. } => {
-            Ok(DeviceOp::Flip { axis: Axis::Horizontal })
-        }
-        Op::Flip { axis: host::Axis::Vertical, .. } => Ok(DeviceOp::Flip { axis: Axis::Vertical }),
+        Op::Flip { axis, .. } => Ok(DeviceOp::Flip { axis }),
         Op::BoxBlur { radius, .. } => checked(DeviceOp::box_blur(radius)),
         Op::GaussianBlur { sigma, .. } => checked(DeviceOp::gaussian_blur(sigma)),
         Op::Edges { .. } => Ok(DeviceOp::Edges),
         Op::Blank { width, height, format: name, fill } => {
-            format(name).map(|format| DeviceOp::Blank { width, height, format, fill: color(fill) })
+            format(name).map(|format| DeviceOp::Blank { width, height, format, fill })
         }
         _ => return None,
     })
@@ -110,71 +107,18 @@ fn of_places(op: Op<'_>) -> Made {
 /// Ops on areas and text.
 fn of_areas(op: Op<'_>) -> Made {
     Some(match op {
-        Op::BlurAreas { areas, sigma, .. } => checked(DeviceOp::blur_areas(&rects(areas), sigma)),
-        Op::PixelateAreas { areas, block, .. } => {
-            checked(DeviceOp::pixelate_areas(&rects(areas), block))
-        }
+        Op::BlurAreas { areas, sigma, .. } => checked(DeviceOp::blur_areas(areas, sigma)),
+        Op::PixelateAreas { areas, block, .. } => checked(DeviceOp::pixelate_areas(areas, block)),
         Op::DrawRects { areas, thickness, ink, .. } => {
-            checked(DeviceOp::draw_rects(&rects(areas), thickness, color(ink)))
+            checked(DeviceOp::draw_rects(areas, thickness, ink))
         }
         Op::DrawText { text, x, y, size, ink, .. } => {
-            checked(DeviceOp::draw_text(text, (x, y), size, color(ink)))
+            checked(DeviceOp::draw_text(text, (x, y), size, ink))
         }
         _ => return None,
     })
 }
 
-fn sources_of(op: &Op<'_>) -> Sources {
-    match *op {
-        Op::Mix { a, b, .. } => [a, b, 0],
-        Op::Denoise { source, previous, .. } => [source, previous, 0],
-        Op::Overlay { base, top, .. } => [base, top, 0],
-        Op::Composite { base, top, mask } => [base, top, mask],
-        Op::Blank { .. } | Op::Picture { .. } | Op::RunKernel { .. } => [0; 3],
-        Op::Convert { source, .. }
-        | Op::Resize { source, .. }
-        | Op::Crop { source, .. }
-        | Op::Pad { source, .. }
-        | Op::Rotate { source, .. }
-        | Op::Flip { source, .. }
-        | Op::BoxBlur { source, .. }
-        | Op::GaussianBlur { source, .. }
-        | Op::BlurAreas { source, .. }
-        | Op::PixelateAreas { source, .. }
-        | Op::Edges { source }
-        | Op::Convolve { source, .. }
-        | Op::ApplyLut { source, .. }
-        | Op::ColorMatrix { source, .. }
-        | Op::Threshold { source, .. }
-        | Op::DrawRects { source, .. }
-        | Op::DrawText { source, .. }
-        | Op::Noise { source, .. }
-        | Op::Infer { source, .. } => [source, 0, 0],
-    }
-}
-
 fn checked(made: Result<DeviceOp, device::DeviceError>) -> Result<DeviceOp, HostError> {
     made.map_err(device_error)
-}
-
-const fn sampling(kind: host::Sampling) -> Sampling {
-    match kind {
-        host::Sampling::Nearest => Sampling::Nearest,
-        host::Sampling::Bilinear => Sampling::Bilinear,
-        host::Sampling::Bicubic => Sampling::Bicubic,
-        host::Sampling::Lanczos => Sampling::Lanczos,
-        host::Sampling::Area => Sampling::Area,
-    }
-}
-
-fn rects(areas: &[host::Rect]) -> Vec<Rect> {
-    areas.iter().map(rect).collect()
-}
-
-const fn rect(area: &host::Rect) -> Rect {
-    Rect { x: area.x, y: area.y, width: area.width, height: area.height }
-}
-
-const fn color(color: host::Color) -> Color {
-    Color { r: color.r, g: color.g, b: color.b, a: color.a }
 }

@@ -7,6 +7,7 @@
 mod bare;
 mod clock;
 mod code;
+mod first;
 mod floor;
 mod fresh;
 mod idle;

@@ -6,6 +6,8 @@
 
 mod rank;
 
+use std::ops::RangeInclusive;
+
 use framegate_sdk::prelude::*;
 use framegate_sdk::selection::shortlist;
 use rank::{Ask, Columns, Nobody, Ranking, Weights};
@@ -37,19 +39,19 @@ struct Chooser {
 
 fn weights(config: &str) -> Result<Weights, SetupError> {
     let mut document = Document::parse(config)?;
-    let mut weight =
-        |key: &str, default: i64| document.integer(key, default, 0..=1000).map(i64::unsigned_abs);
-    let mut weights = Weights {
-        price: weight("price", 400)?,
-        latency: weight("latency", 250)?,
-        load: weight("load", 150)?,
-        stake: weight("stake", 50)?,
-        reliability: weight("reliability", 150)?,
-        band_ppm: 0,
-        sticky_ppm: 0,
+    let default = Weights::DEFAULT;
+    let mut number = |key: &str, default: u64, range: RangeInclusive<i64>| {
+        document.integer(key, default.cast_signed(), range).map(i64::unsigned_abs)
     };
-    weights.band_ppm = document.integer("band_ppm", 20_000, 1..=1_000_000)?.unsigned_abs();
-    weights.sticky_ppm = document.integer("sticky_ppm", 50_000, 0..=1_000_000)?.unsigned_abs();
+    let weights = Weights {
+        price: number("price", default.price, 0..=1000)?,
+        latency: number("latency", default.latency, 0..=1000)?,
+        load: number("load", default.load, 0..=1000)?,
+        stake: number("stake", default.stake, 0..=1000)?,
+        reliability: number("reliability", default.reliability, 0..=1000)?,
+        band_ppm: number("band_ppm", default.band_ppm, 1..=1_000_000)?,
+        sticky_ppm: number("sticky_ppm", default.sticky_ppm, 0..=1_000_000)?,
+    };
     document.finish()?;
     Ok(weights)
 }

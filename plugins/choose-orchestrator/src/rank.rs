@@ -34,6 +34,19 @@ pub(crate) struct Weights {
     pub(crate) sticky_ppm: u64,
 }
 
+impl Weights {
+    /// What counts where nothing is configured, as the schema says.
+    pub(crate) const DEFAULT: Self = Self {
+        price: 400,
+        latency: 250,
+        load: 150,
+        stake: 50,
+        reliability: 150,
+        band_ppm: 20_000,
+        sticky_ppm: 50_000,
+    };
+}
+
 /// Scores of one candidate in millionths.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Scores {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use domain::event::{Event, Sink};
+use plugin::PolicyEngine;
 use plugin::code::{Compiler, Loader};
-use plugin::{Manifest, PolicyEngine};
 use serde_json::json;
 use tempfile::TempDir;
 use wasmtime::component::Component;
@@ -44,9 +44,8 @@ fn engine(folder: &Path) -> Result<PolicyEngine, Skipped> {
 /// Measures a first start, with the compiler in a child and its answer kept.
 pub(super) fn cold() -> Result<Vec<Line>, Skipped> {
     let idle = machine::idle();
-    let folder = place::guest(GUEST)?;
-    let manifest = Manifest::read(&folder).map_err(Skipped::of)?;
-    let bytes = plugin::load::read(&manifest).map_err(Skipped::of)?;
+    let (manifest, bytes) =
+        plugin::load::read_folder(&place::guest(GUEST)?).map_err(Skipped::of)?;
     let cache = TempDir::new().map_err(Skipped::of)?;
     let ours = engine(cache.path())?;
     let bare = bare::policy_engine()?;
@@ -81,9 +80,8 @@ pub(super) fn cold() -> Result<Vec<Line>, Skipped> {
 /// Measures a second start: digest of the component, entry read, seal checked, code loaded.
 pub(super) fn cached() -> Result<Vec<Line>, Skipped> {
     let idle = machine::idle();
-    let folder = place::guest(GUEST)?;
-    let manifest = Manifest::read(&folder).map_err(Skipped::of)?;
-    let bytes = plugin::load::read(&manifest).map_err(Skipped::of)?;
+    let (manifest, bytes) =
+        plugin::load::read_folder(&place::guest(GUEST)?).map_err(Skipped::of)?;
     let cache = TempDir::new().map_err(Skipped::of)?;
     let ours = engine(cache.path())?;
     ours.load_code(&manifest, &bytes).map_err(Skipped::of)?;

@@ -3,15 +3,15 @@
 
 use std::sync::Arc;
 
-use domain::price::Lot;
-use plugin::{Candidate, JobFacts, Limits, PolicyEngine, Scope, SelectionPolicy, Snapshot};
+use plugin::Limits;
 use serde_json::json;
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
 use super::bare::{Bare, Decline, INTERFACE, Job, SetupError, Shortlist};
+use super::first::{First, GUEST};
 use super::pair::{least, measure};
-use super::{Line, Skipped, clock, env, machine, place};
+use super::{Line, Skipped, clock, env, machine};
 
 /// Instances in a block, one after the other: some 10 ms.
 const INSTANCES: u32 = 500;
@@ -21,15 +21,8 @@ const GOAL: f64 = 1.2;
 
 /// Measures it.
 pub(super) fn run() -> Result<Vec<Line>, Skipped> {
-    let folder = place::guest("pick-first")?;
+    let First { folder, engine, policy, snapshot, facts } = First::load(Limits::policy())?;
     let idle = machine::idle();
-    let engine = PolicyEngine::new().map_err(Skipped::of)?;
-    let policy = SelectionPolicy::load_folder(&engine, &folder, Limits::policy());
-    let policy = policy.map_err(Skipped::of)?;
-    let scope = Scope::new("live-video-to-video/bench", Lot::live(), 1, 0);
-    let candidate = Candidate { price_wei: 1, ..Candidate::unknown("a", "https://a:8935") };
-    let snapshot = Arc::new(Snapshot::new(scope, &[candidate]).map_err(Skipped::of)?);
-    let facts = Arc::new(JobFacts::default());
     let pre = Bare::policy_pre(&folder)?;
     let ours = || {
         let Ok(Ok(mut prepared)) = policy.prepare(Arc::clone(&snapshot), "") else { return false };
@@ -44,7 +37,7 @@ pub(super) fn run() -> Result<Vec<Line>, Skipped> {
         "engine": engine.describe(),
         "ours": "SelectionPolicy::prepare, PreparedSelection::pick, drop",
         "base": "InstancePre::instantiate, typed prepare and pick, drop; same component and settings",
-        "guest": "tests/conformance/pick-first",
+        "guest": GUEST,
         "clock": "thread processor time, least of 9 blocks of 500 instances",
     }));
     Ok(vec![Line::of_pairs("plugin.fresh", "us", &pairs, idle, env).with_goal(GOAL)])

@@ -7,14 +7,14 @@
 use std::fs;
 use std::sync::Arc;
 
-use domain::price::Lot;
-use plugin::{Candidate, JobFacts, Limit, Limits, PolicyEngine, Scope, SelectionPolicy, Snapshot};
+use plugin::{Limit, Limits};
 use serde_json::json;
 
 use super::bare::Bare;
+use super::first::{First, GUEST};
 use super::pair::{PAIRS_MIN, measure};
 use super::stats::median;
-use super::{Line, Skipped, env, machine, place};
+use super::{Line, Skipped, env, machine};
 
 /// Instances between two readings; a thousand in all, warm-up included.
 const BATCH: u64 = 63;
@@ -23,16 +23,10 @@ const KIB_MAX: f64 = 16.0;
 
 /// Measures it.
 pub(super) fn run() -> Result<Vec<Line>, Skipped> {
-    let folder = place::guest("pick-first")?;
-    let idle = machine::idle();
-    let engine = PolicyEngine::new().map_err(Skipped::of)?;
     let mut limits = Limits::policy();
     limits.set(Limit::Instances, Limit::Instances.cap()).map_err(Skipped)?;
-    let policy = SelectionPolicy::load_folder(&engine, &folder, limits).map_err(Skipped::of)?;
-    let scope = Scope::new("live-video-to-video/bench", Lot::live(), 1, 0);
-    let candidate = Candidate { price_wei: 1, ..Candidate::unknown("a", "https://a:8935") };
-    let snapshot = Arc::new(Snapshot::new(scope, &[candidate]).map_err(Skipped::of)?);
-    let facts = Arc::new(JobFacts::default());
+    let First { folder, engine, policy, snapshot, facts } = First::load(limits)?;
+    let idle = machine::idle();
     let pre = Bare::policy_pre(&folder)?;
     let (mut live, mut bare, mut bare_kib) = (Vec::new(), Vec::new(), Vec::new());
     let pairs = measure(
@@ -61,7 +55,7 @@ pub(super) fn run() -> Result<Vec<Line>, Skipped> {
         "base": "the 16 KiB that one may take",
         "bare_kib": median(&bare_kib),
         "live": live.len() + bare.len(),
-        "guest": "tests/conformance/pick-first",
+        "guest": GUEST,
     }));
     Ok(vec![Line::of_pairs("plugin.idle_kib", "KiB", &pairs, idle, env).with_goal(1.0)])
 }

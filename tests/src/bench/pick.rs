@@ -37,16 +37,6 @@ const BLOCKS: usize = 9;
 const PAIRS: usize = 25;
 /// Names in a shortlist.
 const SHORTLIST: usize = 4;
-/// What the plugin weighs by where nothing is configured.
-const WEIGHTS: Weights = Weights {
-    price: 400,
-    latency: 250,
-    load: 150,
-    stake: 50,
-    reliability: 150,
-    band_ppm: 20_000,
-    sticky_ppm: 50_000,
-};
 const GOAL: f64 = 2.0;
 
 /// Measures each size.
@@ -203,7 +193,7 @@ impl Native {
             stake_gwei: market.iter().map(|row| row.stake_gwei).collect(),
             success_ppm: market.iter().map(|row| row.success_ppm).collect(),
         };
-        Self { ranking: Ranking::new(&columns, WEIGHTS) }
+        Self { ranking: Ranking::new(&columns, Weights::DEFAULT) }
     }
 
     /// Chooses; called, as a plugin would be, and not made part of the loop that measures it.

@@ -4,13 +4,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use domain::price::Lot;
-use plugin::{Candidate, JobFacts, Limits, PolicyEngine, Scope, SelectionPolicy, Snapshot};
+use plugin::Limits;
 use serde_json::{Value, json};
 
 use super::bare::{Bare, Decline, INTERFACE, Job, Shortlist};
+use super::first::{First, GUEST};
 use super::pair::{least, measure};
-use super::{Line, Skipped, clock, env, machine, place};
+use super::{Line, Skipped, clock, env, machine};
 
 /// Calls in a block: some 5 ms.
 const CALLS: u32 = 20_000;
@@ -22,15 +22,7 @@ const GOAL: f64 = 1.2;
 
 /// Measures the call as a gateway makes it, and on one instance that nobody shares.
 pub(super) fn run() -> Result<Vec<Line>, Skipped> {
-    let folder = place::guest("pick-first")?;
-    let engine = PolicyEngine::new().map_err(Skipped::of)?;
-    let policy = SelectionPolicy::load_folder(&engine, &folder, Limits::policy());
-    let policy = policy.map_err(Skipped::of)?;
-    let scope = Scope::new("live-video-to-video/bench", Lot::live(), 1, 0);
-    let candidate = Candidate { price_wei: 1, ..Candidate::unknown("a", "https://a:8935") };
-    let snapshot = Arc::new(Snapshot::new(scope, &[candidate]).map_err(Skipped::of)?);
-    let facts = Arc::new(JobFacts::default());
-
+    let First { folder, engine, policy, snapshot, facts } = First::load(Limits::policy())?;
     let shared = policy.ready(Arc::clone(&snapshot), "").map_err(Skipped::of)?;
     let shared = shared.map_err(Skipped::of)?;
     let mut own = policy.prepare(snapshot, "").map_err(Skipped::of)?.map_err(Skipped::of)?;
@@ -39,7 +31,7 @@ pub(super) fn run() -> Result<Vec<Line>, Skipped> {
             "engine": engine.describe(),
             "ours": ours,
             "base": "TypedFunc::call of the same component, same settings, one store, fuel never set",
-            "guest": "tests/conformance/pick-first",
+            "guest": GUEST,
             "clock": "thread processor time, least of 9 blocks of 20,000 calls",
         }))
     };

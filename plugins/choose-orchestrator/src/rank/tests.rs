@@ -4,16 +4,6 @@ use super::*;
 
 const MOST: usize = 4;
 
-const WEIGHTS: Weights = Weights {
-    price: 400,
-    latency: 250,
-    load: 150,
-    stake: 50,
-    reliability: 150,
-    band_ppm: 20_000,
-    sticky_ppm: 50_000,
-};
-
 fn columns(prices: &[u64]) -> Columns {
     let count = prices.len();
     Columns {
@@ -49,7 +39,7 @@ fn a_score_halves_with_each_middle_value() {
 
 #[test]
 fn the_cheaper_comes_first_and_the_unpriced_last() {
-    let ranking = Ranking::new(&columns(&[30, 10, u64::MAX, 20]), WEIGHTS);
+    let ranking = Ranking::new(&columns(&[30, 10, u64::MAX, 20]), Weights::DEFAULT);
     assert_eq!(walk(&ranking, ANY, &[]).unwrap(), [1, 3, 0, 2]);
 }
 
@@ -57,7 +47,7 @@ fn the_cheaper_comes_first_and_the_unpriced_last() {
 fn what_is_full_excluded_or_too_dear_is_left_out_with_the_right_reason() {
     let mut columns = columns(&[10, 20, 30]);
     columns.slots_free[0] = 0;
-    let ranking = Ranking::new(&columns, WEIGHTS);
+    let ranking = Ranking::new(&columns, Weights::DEFAULT);
     let limit = |price_limit| Ask { price_limit, ..ANY };
     assert_eq!(walk(&ranking, limit(25), &[]).unwrap(), [1]);
     assert_eq!(walk(&ranking, limit(25), &[1]), Err(Nobody::Free));
@@ -67,7 +57,7 @@ fn what_is_full_excluded_or_too_dear_is_left_out_with_the_right_reason() {
 
 #[test]
 fn equals_share_the_load_and_equal_seeds_agree() {
-    let ranking = Ranking::new(&columns(&[10; 8]), WEIGHTS);
+    let ranking = Ranking::new(&columns(&[10; 8]), Weights::DEFAULT);
     let mut firsts = [0_u32; 8];
     for seed in 0..8_000 {
         let found = walk(&ranking, Ask { seed, ..ANY }, &[]).unwrap();
@@ -79,7 +69,7 @@ fn equals_share_the_load_and_equal_seeds_agree() {
 
 #[test]
 fn a_client_keeps_its_orchestrator_unless_it_has_become_much_worse() {
-    let ranking = Ranking::new(&columns(&[10, 10, 90]), WEIGHTS);
+    let ranking = Ranking::new(&columns(&[10, 10, 90]), Weights::DEFAULT);
     for sticky in [0, 1] {
         let ask = Ask { sticky: Some(sticky), ..ANY };
         assert_eq!(walk(&ranking, ask, &[]).unwrap()[0], sticky);

@@ -64,17 +64,12 @@ impl GatewayPlan {
         {
             problems.push(Problem::new("gateway.default_pipeline", error.to_string()));
         }
-        let selection = if own.selection.is_empty() {
-            None
-        } else {
-            let world = World::SelectionPolicy;
-            let found = search.find("gateway.selection", &own.selection, world, problems);
-            found.map(|manifest| search.chosen(manifest, plugin::Limits::of(world)))
-        };
+        let world = World::SelectionPolicy;
+        let selection = search.named("gateway.selection", &own.selection, world, problems);
         let previous = search.previous(
             "gateway.selection_previous",
             &own.selection_previous,
-            World::SelectionPolicy,
+            world,
             own.selection_on_fault == Fallback::PreviousVersion,
             problems,
         );

@@ -71,17 +71,12 @@ impl OrchestratorPlan {
         json_document("orchestrator.pricing_config", &own.pricing_config, problems);
         let mut warnings = Vec::new();
         let pipelines = pipelines(config, search, problems, &mut warnings);
-        let pricing = if own.pricing.is_empty() {
-            None
-        } else {
-            let world = World::PricingRule;
-            let found = search.find("orchestrator.pricing", &own.pricing, world, problems);
-            found.map(|manifest| search.chosen(manifest, plugin::Limits::of(world)))
-        };
+        let world = World::PricingRule;
+        let pricing = search.named("orchestrator.pricing", &own.pricing, world, problems);
         let pricing_previous = search.previous(
             "orchestrator.pricing_previous",
             &own.pricing_previous,
-            World::PricingRule,
+            world,
             own.pricing_on_fault == OnFault::PreviousVersion,
             problems,
         );

@@ -66,6 +66,21 @@ impl Search {
         }
     }
 
+    /// Finds the plugin that `key` names, if it names one, with its limits.
+    pub(super) fn named(
+        &self,
+        key: &str,
+        id: &str,
+        world: World,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Chosen> {
+        if id.is_empty() {
+            return None;
+        }
+        let found = self.find(key, id, world, problems)?;
+        Some(self.chosen(found, Limits::of(world)))
+    }
+
     /// Finds the plugin that takes over where another faults, which `key` names by its id, or by its
     /// folder where `text` has a `/`. `wanted`: whether something asks for it.
     pub(super) fn previous(

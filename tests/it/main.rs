@@ -4,6 +4,7 @@ mod cli;
 mod code;
 mod contract;
 mod examples;
+mod failover;
 mod faults;
 mod live;
 mod memcheck;

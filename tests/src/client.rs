@@ -12,11 +12,36 @@ use wire::client::{Client, Config};
 use wire::livepeer::{LiveAnswer, LiveStart};
 use wire::tls::Pins;
 use wire::trickle::{Ask, Publisher, Subscriber};
+use wire::ts::{Event, Scanner};
 
 /// Media type of live media.
 const MPEG_TS: &str = "video/MP2T";
 /// Longest event.
 const EVENT_BYTES_MAX: usize = 1 << 20;
+
+/// How a publisher paces itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Paced {
+    /// Parts of a segment.
+    pub pieces: usize,
+    /// Time for a segment.
+    pub lasting: Duration,
+    /// Segment before which it pauses.
+    pub pause_before: Option<usize>,
+    /// For how long.
+    pub pause: Duration,
+}
+
+/// A picture that arrived.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival {
+    /// When.
+    pub at: std::time::Instant,
+    /// Its time in ticks of 1/90,000 s.
+    pub pts: i64,
+    /// Whether decoding can begin there.
+    pub key: bool,
+}
 
 /// A started live job.
 pub struct LiveJob {
@@ -45,6 +70,82 @@ impl LiveJob {
         assert_eq!(answer.status(), 200, "{text}");
         let answer = serde_json::from_str(&text).expect("an answer to a start");
         Self { client, answer }
+    }
+
+    /// Publishes each segment in `pieces` equal parts over `lasting`, as a camera would, and closes
+    /// the input. Before segment `pause_before` nothing is sent for `pause`.
+    pub async fn publish_paced(&self, segments: &[Bytes], paced: Paced) {
+        let mut publisher = Publisher::new(self.client.clone(), &self.answer.publish_url, MPEG_TS);
+        let mut due = tokio::time::Instant::now();
+        for (number, segment) in segments.iter().enumerate() {
+            if paced.pause_before == Some(number) {
+                due += paced.pause;
+            }
+            let mut post = publisher.begin();
+            let part = segment.len().div_ceil(paced.pieces);
+            for piece in segment.chunks(part.max(1)) {
+                tokio::time::sleep_until(due).await;
+                post.write(Bytes::copy_from_slice(piece)).await.expect("a segment is taken");
+                due += paced.lasting / u32::try_from(paced.pieces).unwrap_or(u32::MAX);
+            }
+            post.end().await.expect("a segment is taken");
+        }
+        publisher.close().await.expect("the input can be closed");
+    }
+
+    /// Reads the whole output as it comes; tells each picture's time (1/90,000 s) and when it came.
+    pub async fn watch(&self, seen: &std::sync::Mutex<Vec<Arrival>>) -> Vec<u8> {
+        let url = &self.answer.subscribe_url;
+        let mut subscriber = Subscriber::new(self.client.clone(), url, Ask::Seq(0));
+        let (mut output, mut scanner) = (Vec::new(), Scanner::new());
+        let mut note = |event| {
+            if let Event::Unit { track, pts: Some(pts), key, .. } = event
+                && track.kind.is_video()
+            {
+                let at = std::time::Instant::now();
+                seen.lock().expect("nobody panics").push(Arrival { at, pts, key });
+            }
+        };
+        while subscriber.next_segment().await.expect("the output can be read").is_some() {
+            while let Some(chunk) = subscriber.chunk().await.expect("a segment can be read") {
+                output.extend_from_slice(&chunk);
+                scanner.feed(&chunk, &mut note);
+            }
+        }
+        scanner.finish(&mut note);
+        output
+    }
+
+    /// Asks for the job's record.
+    pub async fn record(&self, gateway: &str) -> Value {
+        let request = Request::get(format!("{gateway}/v1/jobs/{}", self.answer.job))
+            .header("authorization", format!("Bearer {}", self.answer.job_token))
+            .body(Bytes::new())
+            .expect("the URL is the rig's own");
+        let answer = self.client.exchange(request).await.expect("the gateway answers");
+        serde_json::from_slice(answer.body()).expect("a record is JSON")
+    }
+
+    /// Reads events until the last one and returns all of them.
+    pub async fn events(&self) -> Vec<Value> {
+        let url = &self.answer.events_url;
+        let mut subscriber = Subscriber::new(self.client.clone(), url, Ask::Seq(0));
+        let mut all = Vec::new();
+        while let Some(message) =
+            subscriber.message(EVENT_BYTES_MAX).await.expect("events can be read")
+        {
+            all.push(serde_json::from_slice(&message).expect("an event is JSON"));
+        }
+        all
+    }
+
+    /// Writes one control message.
+    pub async fn control(&self, publisher: &mut Option<Publisher>, message: &str) {
+        let url = &self.answer.control_url;
+        let publisher = publisher
+            .get_or_insert_with(|| Publisher::new(self.client.clone(), url, "application/json"));
+        let sent = publisher.send(Bytes::copy_from_slice(message.as_bytes())).await;
+        sent.expect("a message is taken");
     }
 
     /// Publishes each piece as a segment, as fast as it is taken, and closes the input.

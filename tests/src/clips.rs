@@ -5,6 +5,9 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use bytes::Bytes;
 
 use crate::root;
 
@@ -56,6 +59,19 @@ impl Clip {
         ffmpeg(&arguments, &path);
         path
     }
+}
+
+/// Cuts a clip of ours into TS segments at its key frames.
+pub fn segments(clip: &Path) -> Vec<Bytes> {
+    let mut source = media::Segmenter::open(clip, Duration::ZERO).expect("a clip of ours");
+    let mut segments: Vec<Vec<u8>> = Vec::new();
+    while let Some(part) = source.next_part().expect("a clip of ours") {
+        if segments.len() as u64 <= part.segment {
+            segments.push(Vec::new());
+        }
+        segments.last_mut().expect("just pushed").extend_from_slice(&part.bytes);
+    }
+    segments.into_iter().map(Bytes::from).collect()
 }
 
 /// Makes a clip that has sound and no picture.

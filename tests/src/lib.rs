@@ -5,6 +5,7 @@
 pub mod bench;
 pub mod client;
 pub mod clips;
+pub mod market;
 pub mod probe;
 pub mod rig;
 mod rng;

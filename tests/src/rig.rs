@@ -270,12 +270,12 @@ fn build() -> PathBuf {
     profile.join("framegate")
 }
 
-fn address(run_file: &Value, role: &str, listener: &str) -> Option<SocketAddr> {
+pub(crate) fn address(run_file: &Value, role: &str, listener: &str) -> Option<SocketAddr> {
     run_file[role]["listen"][listener].as_str()?.parse().ok()
 }
 
 /// Passes on the lines that a process prints, until all who hold its output are gone.
-fn lines(child: &mut Child) -> Receiver<String> {
+pub(crate) fn lines(child: &mut Child) -> Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     let stdout = child.stdout.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>);
     let stderr = child.stderr.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>);

@@ -32,6 +32,19 @@ pub enum Event {
         /// Id that goes through the logs.
         request: String,
     },
+    /// A job went on with another orchestrator.
+    JobMoved {
+        /// The job.
+        job: JobId,
+        /// Who lost it.
+        from: OrchestratorId,
+        /// Who took it over.
+        to: OrchestratorId,
+        /// How it was lost, such as `worker-lost`.
+        cause: &'static str,
+        /// From noticing the loss to the answer of who took it over.
+        took: Duration,
+    },
     /// A job ended.
     JobEnded {
         /// The job.

@@ -1,17 +1,20 @@
-//! A job on the gateway that took it: finding → starting → running → draining → over.
+//! A job on the gateway that took it: finding → starting → running → draining → over; and from
+//! running or draining back to finding, where its orchestrator is lost and it moves to another.
 //!
 //! The machine decides which orchestrator is tried, when a try or a silent orchestrator is given
-//! up, and why the job ended. It moves no bytes and knows no connection: the gateway tells it what
-//! happened and does the [`Step`]s that come back, in order.
+//! up, whether the job moves, and why it ended. It moves no bytes and knows no connection: the
+//! gateway tells it what happened and does the [`Step`]s that come back, in order.
 //!
 //! **Invariants:** only a candidate to which the host has no [`objection`] is ever started, whoever
-//! ranked it; each is tried once, one at a time; a job that is told nothing more ends all the same
-//! (`tick` at every [`Job::deadline`]); it ends once, and the first cause wins, but `eos` is said
-//! only of a job whose report is there.
+//! ranked it; in one search each is tried once, one at a time, and those that lost the job before
+//! come last; a job moves at most [`MOVES_MAX`] times in a row; a job that is told nothing more ends
+//! all the same (`tick` at every [`Job::deadline`]); it ends once, and the first cause wins, but
+//! `eos` is said only of a job whose report is there.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::id::OrchestratorId;
 use crate::offering::Offering;
 use crate::select::{self, PassedOver, Reason, TRIES_MAX};
 use crate::session::{DRAIN_MAX, EndReason, IDLE_MAX};
@@ -28,6 +31,11 @@ pub const QUIET_MAX: Duration = Duration::from_secs(20);
 /// its report is here: it drains for at most [`DRAIN_MAX`] without a reader, looks at its clock once
 /// a second, and the report has to arrive.
 pub const REPORT_MAX: Duration = DRAIN_MAX.saturating_add(Duration::from_secs(5));
+/// Moves in a row, each within [`CALM`] of the one before, after which a job is given up: an input
+/// that brings down whoever takes it must not go round the whole market. The network's figure.
+pub const MOVES_MAX: u32 = 2;
+/// A job that ran so long since its last move begins a new row. The network's figure.
+pub const CALM: Duration = Duration::from_secs(180);
 
 /// Longest time from a client's ask to its answer.
 pub const ANSWER_MAX: Duration = {
@@ -80,6 +88,12 @@ pub enum State {
     },
 }
 
+impl Moves {
+    fn next_in_a_row(&self, now: Instant) -> u32 {
+        if self.at.is_none_or(|at| now >= at + CALM) { 1 } else { self.in_a_row + 1 }
+    }
+}
+
 /// What the gateway has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -87,12 +101,47 @@ pub enum Step {
     Start(usize),
     /// Tell this candidate that the input is at its end, or that it is not wanted any more.
     Stop(usize),
+    /// This candidate lost the job: end it there, and say by [`Job::found`] who could take it over.
+    Leave(usize),
     /// Answer the client: it runs.
     Accept(usize),
+    /// Go on with this candidate, from the last picture that the client was given.
+    Resume(usize),
     /// Answer the client: no one serves it.
     Refuse,
     /// Write down and tell the client why it ended.
     Settle(EndReason),
+}
+
+/// How the orchestrator that served a job was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Loss {
+    /// Its worker is gone; it says so itself.
+    Worker,
+    /// It stops while the client goes on.
+    Stopped,
+    /// It cannot be reached any more.
+    Connection,
+    /// Its channels ended without a report.
+    Closed,
+    /// It takes input and gives nothing.
+    Stalled,
+    /// It gives no sign of life.
+    Silent,
+}
+
+impl Loss {
+    /// Returns the word used in records and events.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Worker => "worker-lost",
+            Self::Stopped => "orchestrator-stopped",
+            Self::Connection => "connection-lost",
+            Self::Closed => "channels-closed",
+            Self::Stalled => "stalled",
+            Self::Silent => "silent",
+        }
+    }
 }
 
 /// The life of one job.
@@ -105,6 +154,23 @@ pub struct Job {
     shortlist: VecDeque<usize>,
     input_at: Instant,
     heard_at: Instant,
+    moves: Moves,
+}
+
+/// How a job moved from one orchestrator to another.
+#[derive(Debug, Default)]
+struct Moves {
+    /// Moves of which each came within [`CALM`] of the one before.
+    in_a_row: u32,
+    at: Option<Instant>,
+    /// Whether another orchestrator is being looked for.
+    going: bool,
+    /// Whether the input is at its end.
+    closing: bool,
+    /// Whether nobody could go on where this orchestrator ends.
+    barred: bool,
+    /// Who lost the job.
+    left: Vec<OrchestratorId>,
 }
 
 impl Job {
@@ -118,12 +184,18 @@ impl Job {
             shortlist: VecDeque::new(),
             input_at: now,
             heard_at: now,
+            moves: Moves::default(),
         }
     }
 
     /// Returns where it is.
     pub const fn state(&self) -> State {
         self.state
+    }
+
+    /// Returns whether it lost its orchestrator and looks for another.
+    pub const fn is_moving(&self) -> bool {
+        self.moves.going
     }
 
     /// Returns whether nothing more can happen to it.
@@ -146,12 +218,22 @@ impl Job {
         }
         self.reasons = select::passed_over(offerings, None, self.cap_wei);
         self.absent = absent;
+        self.shortlist.clear();
         for &candidate in ranked {
             let Some(offering) = offerings.get(candidate) else { continue };
             let good = select::objection(offering, self.cap_wei).is_none();
             if good && !self.shortlist.contains(&candidate) && self.shortlist.len() < TRIES_MAX {
                 self.shortlist.push_back(candidate);
             }
+        }
+        let lost = |index: usize| {
+            offerings.get(index).is_some_and(|it| self.moves.left.contains(&it.orchestrator))
+        };
+        // A worker that was lost may be up again, and is better than nobody.
+        self.shortlist.make_contiguous().sort_by_key(|candidate| lost(*candidate));
+        for index in (0..offerings.len()).filter(|index| lost(*index)) {
+            let detail = "it lost the job before".to_owned();
+            self.reasons[index].reason = Reason::Unreachable { detail };
         }
         self.try_next(now)
     }
@@ -163,7 +245,14 @@ impl Job {
                 self.state = State::Running { candidate };
                 self.input_at = now;
                 self.heard_at = now;
-                vec![Step::Accept(candidate)]
+                if !std::mem::take(&mut self.moves.going) {
+                    return vec![Step::Accept(candidate)];
+                }
+                let mut steps = vec![Step::Resume(candidate)];
+                if self.moves.closing {
+                    steps.extend(self.end(EndReason::Eos, now));
+                }
+                steps
             }
             // Said twice.
             State::Running { candidate: serving } | State::Draining { candidate: serving, .. }
@@ -201,11 +290,60 @@ impl Job {
         }
     }
 
+    /// Notes that the orchestrator that serves the job is lost. The job moves to another if it may.
+    pub fn lost(&mut self, now: Instant) -> Vec<Step> {
+        match self.state {
+            State::Running { candidate } | State::Draining { candidate, .. } => self
+                .leave(candidate, now)
+                .map_or_else(|| self.end(EndReason::Lost, now), |step| vec![step]),
+            _ => self.end(EndReason::Lost, now),
+        }
+    }
+
+    /// Notes whether another orchestrator could go on with the job: it could not if nobody knows what
+    /// the client has.
+    pub const fn bar_moves(&mut self, barred: bool) {
+        self.moves.barred = barred;
+    }
+
+    /// Says whether the job would move if its orchestrator were lost.
+    pub fn may_move(&self, now: Instant) -> bool {
+        let runs = match self.state {
+            State::Running { .. } | State::Draining { reason: EndReason::Eos, .. } => true,
+            State::Finding { .. }
+            | State::Starting { .. }
+            | State::Draining { .. }
+            | State::Refused
+            | State::Ended { .. } => false,
+        };
+        runs && !self.moves.barred && self.moves.next_in_a_row(now) <= MOVES_MAX
+    }
+
+    /// Begins to move the job away from `candidate`, if it may.
+    fn leave(&mut self, candidate: usize, now: Instant) -> Option<Step> {
+        if !self.may_move(now) {
+            return None;
+        }
+        let closing = matches!(self.state, State::Draining { .. });
+        let in_a_row = self.moves.next_in_a_row(now);
+        let lost = self.reasons.get(candidate).map(|entry| entry.orchestrator.clone());
+        let left = std::mem::take(&mut self.moves.left).into_iter().chain(lost).collect();
+        self.moves = Moves { in_a_row, at: Some(now), going: true, closing, barred: false, left };
+        self.state = State::Finding { until: now + FIND_MAX };
+        Some(Step::Leave(candidate))
+    }
+
     /// Begins to end the job for `reason`, which the client or the gateway gave. With a report
     /// still to come it drains first; a second cause ends the wait.
     pub fn end(&mut self, reason: EndReason, now: Instant) -> Vec<Step> {
         match self.state {
             State::Refused | State::Ended { .. } => Vec::new(),
+            State::Finding { .. } | State::Starting { .. }
+                if self.moves.going && reason == EndReason::Eos =>
+            {
+                self.moves.closing = true;
+                Vec::new()
+            }
             State::Finding { .. } => self.settle(None, reason),
             State::Starting { candidate, .. } => {
                 let mut steps = vec![Step::Stop(candidate)];
@@ -233,6 +371,14 @@ impl Job {
     /// Notes the report of `candidate` that its session ended because of `found`. A fault found
     /// while draining is the reason: the tail is not what was asked for.
     pub fn finished(&mut self, candidate: usize, found: EndReason, now: Instant) -> Vec<Step> {
+        // It has lost its worker, or stops while the client goes on.
+        let moves = matches!(found, EndReason::Lost | EndReason::Shutdown);
+        if moves
+            && self.serving() == Some(candidate)
+            && let Some(step) = self.leave(candidate, now)
+        {
+            return vec![step];
+        }
         match self.state {
             // Reports overtake answers. It ran and is gone: as good as not started.
             State::Starting { candidate: asked, .. } if asked == candidate => {
@@ -261,9 +407,7 @@ impl Job {
                 steps.extend(self.try_next(now));
                 steps
             }
-            State::Running { .. } if now >= self.heard_at + QUIET_MAX => {
-                self.end(EndReason::Lost, now)
-            }
+            State::Running { .. } if now >= self.heard_at + QUIET_MAX => self.lost(now),
             State::Running { .. } if now >= self.input_at + IDLE_MAX => {
                 self.end(EndReason::ClientGone, now)
             }
@@ -317,11 +461,15 @@ impl Job {
     }
 
     fn refuse(&mut self) -> Vec<Step> {
+        if self.moves.going {
+            return self.settle(None, EndReason::Lost);
+        }
         self.state = State::Refused;
         vec![Step::Refuse]
     }
 
     fn settle(&mut self, candidate: Option<usize>, reason: EndReason) -> Vec<Step> {
+        self.moves.going = false;
         self.state = State::Ended { candidate, reason };
         vec![Step::Settle(reason)]
     }
@@ -409,6 +557,66 @@ mod tests {
     }
 
     #[test]
+    fn a_job_whose_orchestrator_is_lost_moves_and_comes_back_to_it_only_as_the_last_resort() {
+        let now = Instant::now();
+        let mut job = running(now);
+        assert_eq!(job.lost(now), [Step::Leave(0)]);
+        assert!(job.is_moving() && job.serving().is_none());
+        let offers = [offering("a", 5), offering("b", 7), offering("c", 8)];
+        assert_eq!(job.found(&offers, Vec::new(), &[0, 2, 1], now), [Step::Start(2)]);
+        assert_eq!(job.failed(2, Reason::NoSlot, now), [Step::Start(1)]);
+        assert_eq!(job.started(1, now), [Step::Resume(1)]);
+        let others = job.passed_over();
+        let others: Vec<_> = others.iter().map(|o| o.reason.class()).collect();
+        assert_eq!(others, ["unreachable", "no-slot"]);
+        // The report that its worker is gone is a loss like any other.
+        assert_eq!(job.finished(1, EndReason::Lost, now), [Step::Leave(1)]);
+        assert_eq!(job.found(&offers[..1], Vec::new(), &[0], now), [Step::Start(0)]);
+        assert_eq!(job.started(0, now), [Step::Resume(0)]);
+        assert_eq!(
+            job.lost(now),
+            [Step::Stop(0), Step::Settle(EndReason::Lost)],
+            "a third in a row"
+        );
+    }
+
+    #[test]
+    fn calm_forgives_moves_and_only_a_job_whose_client_is_there_moves() {
+        let start = Instant::now();
+        let mut job = running(start);
+        let offers = [offering("a", 5), offering("b", 7)];
+        for turn in 0..9 {
+            let now = start + CALM * turn;
+            job.lost(now);
+            job.found(&offers, Vec::new(), &[1], now);
+            assert_eq!(job.started(1, now), [Step::Resume(1)], "{turn}");
+        }
+        let mut job = running(start);
+        job.end(EndReason::ClientGone, start);
+        assert_eq!(job.lost(start), [Step::Settle(EndReason::ClientGone)]);
+        let mut job = running(start);
+        job.lost(start);
+        assert_eq!(job.tick(start + FIND_MAX), [Step::Settle(EndReason::Lost)], "nobody is left");
+    }
+
+    #[test]
+    fn an_input_that_ended_before_or_while_the_job_moved_is_ended_where_it_goes_on() {
+        let now = Instant::now();
+        let offers = [offering("a", 5), offering("b", 7)];
+        for closes_first in [true, false] {
+            let mut job = running(now);
+            if closes_first {
+                assert_eq!(job.end(EndReason::Eos, now), [Step::Stop(0)]);
+            }
+            assert_eq!(job.lost(now), [Step::Leave(0)]);
+            assert_eq!(job.end(EndReason::Eos, now), []);
+            assert_eq!(job.found(&offers, Vec::new(), &[1], now), [Step::Start(1)]);
+            assert_eq!(job.started(1, now), [Step::Resume(1), Step::Stop(1)]);
+            assert_eq!(job.finished(1, EndReason::Eos, now), [Step::Settle(EndReason::Eos)]);
+        }
+    }
+
+    #[test]
     fn a_silent_client_drains_and_a_silent_orchestrator_is_lost() {
         let start = Instant::now();
         let mut job = running(start);
@@ -417,9 +625,7 @@ mod tests {
         assert_eq!(job.tick(start + IDLE_MAX + REPORT_MAX), [Step::Settle(EndReason::ClientGone)]);
         let mut job = running(start);
         job.input(start + QUIET_MAX);
-        let lost = [Step::Stop(0), Step::Settle(EndReason::Lost)];
-        assert_eq!(job.tick(start + QUIET_MAX), lost);
-        assert_eq!(job.end(EndReason::Eos, start + QUIET_MAX), []);
+        assert_eq!(job.tick(start + QUIET_MAX), [Step::Leave(0)]);
     }
 
     #[test]

@@ -18,8 +18,10 @@ pub mod poison;
 pub mod price;
 pub mod repeats;
 pub mod restart;
+pub mod resume;
 pub mod sample;
 pub mod select;
 pub mod session;
+pub mod stall;
 
 pub use class::{Class, chain};

@@ -16,12 +16,12 @@ use wire::trickle::{Ask, Channel, ChannelWriter, Publisher, Subscriber};
 
 use crate::channels::{Channels, JSON, MPEG_TS};
 use crate::intake::Given;
-use crate::pump::{self, Pump, Tally};
+use crate::pump::{self, Broken, Pump, Tally};
 
 /// The bridges of one job.
 #[derive(Default)]
 pub(crate) struct Bridges {
-    working: FuturesUnordered<Pump<'static, Result<(), String>>>,
+    working: FuturesUnordered<Pump<'static, Result<(), Broken>>>,
     any: bool,
 }
 
@@ -51,7 +51,7 @@ impl Bridges {
         bridges
     }
 
-    fn add(&mut self, bridge: impl Future<Output = Result<(), String>> + Send + 'static) {
+    fn add(&mut self, bridge: impl Future<Output = Result<(), Broken>> + Send + 'static) {
         self.working.push(Box::pin(bridge));
         self.any = true;
     }
@@ -64,7 +64,7 @@ impl Bridges {
     /// Works until a bridge breaks; for ever if none does.
     pub(crate) async fn broken(&mut self) {
         while let Some(end) = self.working.next().await {
-            if let Err(detail) = end {
+            if let Err(Broken { detail, .. }) = end {
                 tracing::info!(detail, "a client's own URL failed");
                 return;
             }
@@ -78,7 +78,7 @@ impl Bridges {
     }
 }
 
-async fn pull(client: Client, url: Url, channel: Arc<Channel>) -> Result<(), String> {
+async fn pull(client: Client, url: Url, channel: Arc<Channel>) -> Result<(), Broken> {
     let mut writer = ChannelWriter::new(channel);
     let subscriber = Subscriber::new(client, url.as_str(), Ask::Seq(0));
     let stop = Arc::clone(writer.channel());
@@ -96,6 +96,6 @@ async fn push(
     url: Url,
     channel: Arc<Channel>,
     media: &'static str,
-) -> Result<(), String> {
+) -> Result<(), Broken> {
     pump::push(channel, Publisher::new(client, url.as_str(), media), &Tally::default()).await
 }

@@ -1,6 +1,8 @@
 //! The last event of a job: what the orchestrator reports, in the gateway's own words where it
 //! knows better, and what the gateway says in its place where it was lost.
 
+use domain::id::OrchestratorId;
+use domain::job::Loss;
 use domain::session::EndReason;
 use serde_json::{Map, Value, json};
 
@@ -57,6 +59,50 @@ pub(crate) fn last(
     event
 }
 
+/// What came of a job at an orchestrator that lost it.
+#[derive(Debug)]
+pub(crate) struct Leg {
+    /// Who.
+    pub(crate) orchestrator: OrchestratorId,
+    /// How it was lost.
+    pub(crate) loss: Loss,
+    /// For people.
+    pub(crate) detail: String,
+    /// Pictures that the client was given of it.
+    pub(crate) pictures: u64,
+    /// Its own last event, if it had one.
+    pub(crate) report: Option<Map<String, Value>>,
+}
+
+/// Makes a last event speak for everybody who served the job: pictures and amounts add up. Of one
+/// that told nothing the pictures that arrived count, and it is owed nothing.
+pub(crate) fn join(event: &mut Map<String, Value>, legs: &[Leg]) {
+    if legs.is_empty() {
+        return;
+    }
+    let frames = |event: &Map<String, Value>, key: &str| {
+        event.get("frames").and_then(|frames| frames.get(key)?.as_u64()).unwrap_or(0)
+    };
+    let mut sums = ["in", "out", "dropped"].map(|key| frames(event, key));
+    let mut amount = amount_wei(event);
+    for leg in legs {
+        // A report of a lost session knows nothing of its pictures.
+        let told = leg.report.as_ref().filter(|report| frames(report, "out") >= leg.pictures);
+        let counts = told.map_or([leg.pictures, leg.pictures, 0], |report| {
+            ["in", "out", "dropped"].map(|key| frames(report, key))
+        });
+        for (sum, count) in sums.iter_mut().zip(counts) {
+            *sum += count;
+        }
+        amount = amount.saturating_add(leg.report.as_ref().map_or(0, amount_wei));
+    }
+    let [input, out, dropped] = sums;
+    event.insert("frames".to_owned(), json!({"in": input, "out": out, "dropped": dropped}));
+    event.insert("amount_wei".to_owned(), amount.to_string().into());
+    // Each saw a part only.
+    event.insert("frames_sha256".to_owned(), "".into());
+}
+
 fn unreported(reason: EndReason, detail: &str) -> Map<String, Value> {
     let mut event = Map::new();
     let figures = json!({
@@ -106,6 +152,25 @@ mod tests {
         assert_eq!(amount_wei(&event), 166);
         assert_eq!(report(br#"{"type":"status"}"#), None);
         assert_eq!(report(b"[]"), None);
+    }
+
+    #[test]
+    fn the_last_event_of_a_job_that_moved_speaks_for_everybody() {
+        let leg = |report: Option<Value>| Leg {
+            orchestrator: OrchestratorId("a".to_owned()),
+            loss: Loss::Worker,
+            detail: String::new(),
+            pictures: 20,
+            report: report.and_then(|it| it.as_object().cloned()),
+        };
+        let nothing = json!({"frames": {"in": 0, "out": 0, "dropped": 0}, "amount_wei": "0"});
+        let stopped = json!({"frames": {"in": 25, "out": 24, "dropped": 1}, "amount_wei": "7"});
+        let mut event = json!({"frames": {"in": 5, "out": 5, "dropped": 0}, "amount_wei": "3",
+            "frames_sha256": "ab"});
+        let event = event.as_object_mut().unwrap();
+        join(event, &[leg(None), leg(Some(nothing)), leg(Some(stopped))]);
+        assert_eq!(event["frames"], json!({"in": 70, "out": 69, "dropped": 1}));
+        assert_eq!((&event["amount_wei"], &event["frames_sha256"]), (&json!("10"), &json!("")));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use domain::Class;
 use domain::capability::{BadName, Capability};
+use domain::resume::Resume;
 use http::HeaderMap;
 use serde_json::{Map, Value};
 use tokio::time::timeout;
@@ -55,6 +56,8 @@ pub(crate) struct Ask {
     pub(crate) request: String,
     /// URLs of the client's own.
     pub(crate) given: Given,
+    /// Where the output goes on, if another orchestrator began it.
+    pub(crate) resume: Option<Resume>,
 }
 
 /// What is wrong with a request.
@@ -156,6 +159,7 @@ pub(crate) fn read(
         capability,
         request: request.to_owned(),
         given,
+        resume: None,
     })
 }
 

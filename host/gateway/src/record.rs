@@ -91,6 +91,26 @@ impl AgreedPrice {
     }
 }
 
+/// How a job moved from one orchestrator to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Swap {
+    /// Who lost it.
+    pub(crate) from: String,
+    /// Who took it over.
+    pub(crate) to: String,
+    /// How it was lost: a word of [`domain::job::Loss`].
+    pub(crate) cause: &'static str,
+    /// For people.
+    pub(crate) detail: String,
+    /// From noticing the loss to the answer of who took it over, in milliseconds.
+    pub(crate) took_ms: u64,
+    /// Time of the last picture that the client had, in ticks of 1/90,000 s.
+    pub(crate) resume_pts: Option<i64>,
+    /// Whether the new one goes on with the very next picture; else pictures up to its next key frame
+    /// are missing.
+    pub(crate) exact: bool,
+}
+
 /// What others may ask of a job.
 #[derive(Debug, Default)]
 pub(crate) struct Asked {
@@ -136,6 +156,7 @@ struct Record {
     token: String,
     state: JobState,
     bound: Option<Bound>,
+    swaps: Vec<Swap>,
     /// The last event, without its type.
     ended: Map<String, Value>,
     asked_at: Instant,
@@ -153,6 +174,7 @@ struct Form<'a> {
     policy: Option<&'a PolicyName>,
     passed_over: &'a [error::Reason],
     price: Option<&'a AgreedPrice>,
+    swaps: &'a [Swap],
     #[serde(flatten)]
     ended: &'a Map<String, Value>,
 }
@@ -217,6 +239,7 @@ impl Records {
             token: token.clone(),
             state: JobState::Starting,
             bound: None,
+            swaps: Vec::new(),
             ended: Map::new(),
             asked_at: now,
             ended_at: None,
@@ -249,6 +272,14 @@ impl Records {
         }
     }
 
+    /// Notes that a job moved.
+    pub(crate) fn moved(&mut self, id: JobId, bound: Bound, swap: Swap) {
+        if let Some(record) = self.jobs.get_mut(&id) {
+            record.bound = Some(bound);
+            record.swaps.push(swap);
+        }
+    }
+
     /// Notes that a job drains.
     pub(crate) fn drain(&mut self, id: JobId) {
         if let Some(record) = self.jobs.get_mut(&id).filter(|it| it.ended_at.is_none()) {
@@ -261,7 +292,7 @@ impl Records {
         let Some(record) = self.jobs.get_mut(&id) else { return };
         // What the record says itself, an event does not say over it.
         let own = ["type", "job", "state", "capability", "request", "orchestrator", "policy"];
-        for key in own.into_iter().chain(["passed_over", "price"]) {
+        for key in own.into_iter().chain(["passed_over", "price", "swaps"]) {
             ended.remove(key);
         }
         record.ended = ended;
@@ -282,6 +313,7 @@ impl Records {
             policy: bound.map(|bound| &bound.policy),
             passed_over: bound.map_or(&[], |bound| &bound.passed_over),
             price: bound.map(|bound| &bound.price),
+            swaps: &record.swaps,
             ended: &record.ended,
         };
         serde_json::to_string(&form).ok()

@@ -17,7 +17,7 @@ use url::Url;
 use wire::allow::AllowedHosts;
 use wire::client::{Client, ClientError};
 use wire::error::{Refusal, Word};
-use wire::header::REQUEST_ID;
+use wire::header::{REQUEST_ID, resume_in, write_resume};
 use wire::livepeer::{LiveAnswer, absolute, start_headers};
 
 use crate::book::Row;
@@ -40,6 +40,8 @@ pub(crate) struct Remote {
     pub(crate) control: Option<Url>,
     /// Events are read from here, if it tells any.
     pub(crate) events: Option<Url>,
+    /// Whether it goes on where it was asked to.
+    pub(crate) resumes: bool,
 }
 
 /// A try that failed.
@@ -71,10 +73,11 @@ pub(crate) async fn start(
     if answer.status() != StatusCode::OK {
         return Err(refused(Refusal::from_response(answer.status(), answer.body())));
     }
+    let resumes = ask.resume.is_some() && resume_in(answer.headers()) == ask.resume;
     let answer: LiveAnswer = serde_json::from_slice(answer.body()).map_err(|error| {
         NotStarted::unreachable(format!("its answer has another form: {error}"))
     })?;
-    channels(&peer, &answer, allowed)
+    channels(&peer, &answer, allowed).map(|remote| Remote { resumes, ..remote })
 }
 
 async fn exchange(
@@ -95,6 +98,9 @@ async fn exchange(
         .body(Bytes::from(body))
         .map_err(|error| bad(error.into()))?;
     request.headers_mut().extend(start_headers(row.token.as_ref(), &ask.capability));
+    if let Some(resume) = ask.resume {
+        write_resume(resume, request.headers_mut());
+    }
     client.exchange(request).await
 }
 
@@ -143,6 +149,7 @@ fn channels(peer: &Url, answer: &LiveAnswer, allowed: &AllowedHosts) -> Result<R
         output: required(&answer.subscribe_url)?,
         control: optional(&answer.control_url)?,
         events: optional(&answer.events_url)?,
+        resumes: false,
     })
 }
 

@@ -11,11 +11,12 @@ use domain::capability::{BadName, Capability};
 use domain::event::Event;
 use domain::id::{LeaseId, SessionId};
 use domain::lease::LeaseError;
+use domain::resume::Resume;
 use tokio::time::timeout;
 use tracing::Instrument;
 use wire::trickle::StoreError;
 use worker::Failure;
-use worker::message::SessionSpec;
+use worker::message::{ResumeSpec, SessionSpec};
 use worker::parent::{Input, Output, Outputs, WorkerError};
 
 use crate::channels::Channels;
@@ -35,6 +36,8 @@ pub(crate) struct Ask {
     pub(crate) quote: String,
     /// Id that goes through the logs of both roles.
     pub(crate) request: String,
+    /// Where the output goes on, if another orchestrator began it.
+    pub(crate) resume: Option<Resume>,
 }
 
 /// Why a live job is not taken on.
@@ -215,6 +218,7 @@ fn spec(
         surface_bytes_max: config.limits.surface_bytes_max,
         on_failure: pipeline.on_failure,
         previous: pipeline.previous.clone(),
+        resume: ask.resume.map(|it| ResumeSpec { picture: it.picture, audio: it.audio }),
     }
 }
 

@@ -103,6 +103,7 @@ async fn start(Shared(port): Shared<Port>, headers: HeaderMap, uri: Uri, body: B
         Err(refusal) => return refusal.into_response(),
     };
     tracing::debug!(request = ask.request, pipeline = ask.pipeline, "session asked for");
+    let resume = ask.resume;
     match admit::start(&port.state, ask).await {
         Ok(channels) => {
             let base = format!("{}{CHANNELS}", origin(&port.state.config, &headers, &uri));
@@ -116,7 +117,11 @@ async fn start(Shared(port): Shared<Port>, headers: HeaderMap, uri: Uri, body: B
                 events_url,
                 ..LiveAnswer::default()
             };
-            axum::Json(answer).into_response()
+            let mut response = axum::Json(answer).into_response();
+            if let Some(resume) = resume {
+                wire::header::write_resume(resume, response.headers_mut());
+            }
+            response
         }
         Err(error) => refusal(&error).into_response(),
     }
@@ -143,7 +148,8 @@ fn read_start(port: &Port, headers: &HeaderMap, body: &[u8]) -> Result<Ask, Refu
         true if !headers.contains_key(wire::header::REQUEST_ID) => start.gateway_request_id,
         _ => RequestId::of(headers).to_string(),
     };
-    Ok(Ask { pipeline, params, quote: token.session_id, request })
+    let resume = wire::header::resume_in(headers);
+    Ok(Ask { pipeline, params, quote: token.session_id, request, resume })
 }
 
 fn refusal(error: &StartError) -> Refusal {

@@ -15,6 +15,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 
 use device::{ColorSpace, Op as DeviceOp, Range, Standard, Stream, Surface};
 use domain::planes::PixelFormat;
+use domain::resume::Resume;
 use media::{Key, Packet, Picture, Rational};
 use plugin::pipeline::{Pipeline, StopReason};
 use worker::message::{FromWorker, SessionSpec};
@@ -107,6 +108,8 @@ pub(crate) fn run(
         last_input: None,
         last_pts: None,
         last_surface: None,
+        resume: spec.resume.map(|it| Resume { picture: it.picture, audio: it.audio }),
+        skipped: false,
     };
     if let Err(error) = stage.run(&items) {
         stage.outcome.fail(error);
@@ -129,6 +132,9 @@ struct Stage<'a> {
     last_input: Option<i64>,
     last_pts: Option<i64>,
     last_surface: Option<Surface>,
+    /// What the client has already; it is decoded where later pictures need it, and no more.
+    resume: Option<Resume>,
+    skipped: bool,
 }
 
 /// What the first picture and the component's first start settled.
@@ -169,6 +175,15 @@ impl Stage<'_> {
     }
 
     fn pass(&self, packet: Packet) -> Result<(), SessionError> {
+        let tracks = self.tracks.as_ref().map_or(&[][..], |tracks| &tracks.audio);
+        let base = tracks.iter().find(|track| track.index == packet.track());
+        let base = base.map_or(Rational::MPEG_TS, |track| track.time_base);
+        let time = packet.pts().map(|pts| base.rescale(pts, Rational::MPEG_TS));
+        if let (Some(resume), Some(time)) = (&self.resume, time)
+            && resume.has_audio(time)
+        {
+            return Ok(());
+        }
         self.send(Product::Packet(packet))
     }
 
@@ -193,6 +208,13 @@ impl Stage<'_> {
     }
 
     fn picture(&mut self, picture: &Picture) -> Result<(), SessionError> {
+        let time = picture.pts().map(|pts| self.time_base().rescale(pts, Rational::MPEG_TS));
+        if let (Some(resume), Some(time)) = (&self.resume, time)
+            && resume.has_picture(time)
+        {
+            self.skipped = true;
+            return Ok(());
+        }
         let planes = picture.planes();
         let input = (planes.format, planes.width, planes.height);
         let before = self.last_input;
@@ -268,7 +290,7 @@ impl Stage<'_> {
     fn end(&mut self, facts: InputFacts) -> Result<(), SessionError> {
         let own = std::mem::replace(&mut self.outcome.warnings, facts.warnings);
         self.outcome.warnings.extend(own);
-        if self.shape.is_none() {
+        if self.shape.is_none() && !self.skipped {
             return Err(SessionError::NoPicture { errors: facts.errors });
         }
         self.stop(StopReason::Finished)

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use domain::resume::Resume;
 use http::{HeaderMap, HeaderName};
 
 /// Payment of a request: base64 of a protobuf `Payment`. May be empty off chain.
@@ -33,6 +34,12 @@ pub const WINDOW: HeaderName = HeaderName::from_static("framegate-window");
 /// On a start: the most that one lot may cost, in wei, where the client wants less than the
 /// operator's cap.
 pub const MAX_PRICE: HeaderName = HeaderName::from_static("framegate-max-price");
+/// On a start that takes a job over: time of the last picture that the client was given, in ticks of
+/// 1/90,000 s on the source's clock. Nothing up to it is sent, and the output begins with a picture
+/// where decoding can begin. The answer repeats it: without, the peer does not know it.
+pub const RESUME_PTS: HeaderName = HeaderName::from_static("framegate-resume-pts");
+/// The same for sound, where the client was given any.
+pub const RESUME_AUDIO_PTS: HeaderName = HeaderName::from_static("framegate-resume-audio-pts");
 /// On a GET: what the reader did not get before this segment, as [`crate::trickle::Missing`]
 /// prints it.
 pub const MISSING: HeaderName = HeaderName::from_static("framegate-missing");
@@ -77,6 +84,21 @@ pub fn id_in<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 pub fn is_id(text: &str) -> bool {
     (1..=ID_CHARS_MAX).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+}
+
+/// Reads where an output goes on from the headers of a start or of its answer; `None` if it begins
+/// anew.
+pub fn resume_in(headers: &HeaderMap) -> Option<Resume> {
+    let time = |name| headers.get(name)?.to_str().ok()?.parse().ok();
+    Some(Resume { picture: time(&RESUME_PTS)?, audio: time(&RESUME_AUDIO_PTS) })
+}
+
+/// Writes where an output goes on into the headers of a start or of its answer.
+pub fn write_resume(resume: Resume, headers: &mut HeaderMap) {
+    headers.insert(RESUME_PTS, resume.picture.into());
+    if let Some(audio) = resume.audio {
+        headers.insert(RESUME_AUDIO_PTS, audio.into());
+    }
 }
 
 /// Returns `N` random bytes as `2 N` hexadecimal characters.

@@ -80,6 +80,19 @@ pub struct SessionSpec {
     pub on_failure: OnFailure,
     /// Folder of the plugin that takes over with [`OnFailure::PreviousVersion`].
     pub previous: Option<PathBuf>,
+    /// Where the output goes on, if another session began it.
+    #[serde(default)]
+    pub resume: Option<ResumeSpec>,
+}
+
+/// Times of the last output that another session sent, in ticks of 1/90,000 s; nothing up to them
+/// is sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResumeSpec {
+    /// Of a picture.
+    pub picture: i64,
+    /// Of sound.
+    pub audio: Option<i64>,
 }
 
 #[derive(Serialize, Deserialize)]

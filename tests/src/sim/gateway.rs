@@ -30,6 +30,8 @@ struct Entry {
     ask: u64,
     /// Orchestrator and quote of each candidate.
     candidates: Vec<(usize, u64)>,
+    /// Orchestrators that lost the job. What still comes from them is of a session that is gone.
+    left: Vec<usize>,
 }
 
 /// What this gateway knows of one orchestrator.
@@ -151,7 +153,7 @@ impl Gateway {
         context.judge.job_asked(id, context.now, cap_wei);
         let cap_wei = if matches!(self.flaw, Flaw::IgnoresCap) { u64::MAX } else { cap_wei };
         let job = Job::ask(cap_wei, context.instant());
-        self.jobs.insert(id, Entry { job, client, ask, candidates: Vec::new() });
+        self.jobs.insert(id, Entry { job, client, ask, candidates: Vec::new(), left: Vec::new() });
         if self.offerings(context).is_empty() {
             return self.discover(context);
         }
@@ -179,7 +181,8 @@ impl Gateway {
             .collect();
         let Some(entry) = self.jobs.get_mut(&id) else { return };
         let cap_wei = context.judge.cap(id);
-        let ranked = rank(&mut self.rng, &offerings, cap_wei);
+        let mut ranked = rank(&mut self.rng, &offerings, cap_wei);
+        ranked.retain(|index| who.get(*index).is_none_or(|(who, _)| !entry.left.contains(who)));
         entry.candidates = who;
         let classes = offerings.iter().zip(&entry.candidates);
         let classes = classes.map(|(offering, (who, _))| (*who, offering.clone())).collect();
@@ -250,6 +253,9 @@ impl Gateway {
         let Some(candidate) = entry.candidates.iter().position(|(at, _)| *at == who) else {
             return;
         };
+        if entry.left.contains(&who) {
+            return;
+        }
         if entry.job.serving() == Some(candidate) {
             entry.job.heard(context.instant());
             context.judge.job_heard(id, context.now);
@@ -271,6 +277,14 @@ impl Gateway {
 
     fn act(&mut self, context: &mut Context<'_>, id: JobId, steps: &[job::Step]) {
         let here = Node::Gateway(self.index);
+        let Some(entry) = self.jobs.get_mut(&id) else { return };
+        if let [job::Step::Leave(candidate)] = steps {
+            let (who, _) = entry.candidates[*candidate];
+            entry.left.push(who);
+            context.judge.job_moves(id, context.now, who);
+            context.send(here, Node::Orchestrator(who), Message::Stop { job: id });
+            return self.find(context, id);
+        }
         let Some(entry) = self.jobs.get(&id) else { return };
         let (ask, client) = (entry.ask, entry.client);
         let at = |candidate: usize| Node::Orchestrator(entry.candidates[candidate].0);
@@ -281,8 +295,12 @@ impl Gateway {
                     context.judge.tried(id, who);
                     context.send(here, at(candidate), Message::Start { job: id, quote });
                 }
-                job::Step::Stop(candidate) => {
+                job::Step::Stop(candidate) | job::Step::Leave(candidate) => {
                     context.send(here, at(candidate), Message::Stop { job: id });
+                }
+                job::Step::Resume(candidate) => {
+                    context.judge.job_accepted(id, context.now, entry.candidates[candidate].0);
+                    self.judge_reasons(context, id);
                 }
                 job::Step::Accept(candidate) => {
                     context.judge.job_accepted(id, context.now, entry.candidates[candidate].0);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use domain::id::{JobId, SessionId};
-use domain::job::{ANSWER_MAX, Job, QUIET_MAX, REPORT_MAX, State};
+use domain::job::{ANSWER_MAX, Job, MOVES_MAX, QUIET_MAX, REPORT_MAX, State};
 use domain::lease::LEASE_LIFE;
 use domain::offering::Offering;
 use domain::price::UnitPrice;
@@ -53,6 +53,8 @@ struct JobBook {
     input_at: Duration,
     heard_at: Duration,
     tries: Vec<(usize, Option<&'static str>)>,
+    /// Who lost the job.
+    left: Vec<usize>,
     serving: Option<usize>,
     offers: Vec<(usize, Offering)>,
     absent: Vec<PassedOver>,
@@ -100,6 +102,7 @@ impl Judge {
             input_at: now,
             heard_at: now,
             tries: Vec::new(),
+            left: Vec::new(),
             serving: None,
             offers: Vec::new(),
             absent: Vec::new(),
@@ -123,7 +126,7 @@ impl Judge {
 
     pub(super) fn tried(&mut self, job: JobId, who: usize) {
         let Some(book) = self.jobs.get_mut(&job) else { return };
-        let again = book.tries.iter().any(|(tried, _)| *tried == who);
+        let again = book.tries.iter().any(|(tried, _)| *tried == who) || book.left.contains(&who);
         let free = book.serving.is_none() && !book.refused && book.over.is_none();
         book.tries.push((who, None));
         self.promise(free && !again, Rule::OneReason, || {
@@ -150,6 +153,18 @@ impl Judge {
         self.promise(asked, Rule::OneReason, || {
             format!("`{job}` runs on orchestrator {who}, which was not being asked")
         });
+    }
+
+    /// Notes that a job leaves the orchestrator that served it for another one.
+    pub(super) fn job_moves(&mut self, job: JobId, now: Duration, who: usize) {
+        let Some(book) = self.jobs.get_mut(&job) else { return };
+        let served = book.serving.take() == Some(who) && book.over.is_none();
+        book.asked_at = now;
+        book.tries.clear();
+        book.left.push(who);
+        let few = u32::try_from(book.left.len()).is_ok_and(|moves| moves <= MOVES_MAX);
+        self.promise(served, Rule::OneReason, || format!("`{job}` left {who}, which had it not"));
+        self.promise(few, Rule::JobBound, || format!("`{job}` moved again and again"));
     }
 
     pub(super) fn job_input(&mut self, job: JobId, now: Duration) {
@@ -341,11 +356,16 @@ impl Judge {
 impl JobBook {
     /// Returns the class in which an orchestrator that does not serve is passed over.
     fn class_of(&self, who: usize, offer: &Offering) -> &'static str {
+        if self.left.contains(&who) {
+            return "unreachable";
+        }
         let last = self.tries.len().wrapping_sub(1);
         let tried = self.tries.iter().enumerate().find(|(_, (tried, _))| *tried == who);
         if let Some((index, (_, outcome))) = tried {
             // A try that the client did not wait for has no outcome.
-            let cut_off = index == last && self.over.is_some() && self.serving.is_none();
+            // One that moved and is lost has been through all of its tries.
+            let ended = self.over.is_some_and(|reason| reason != EndReason::Lost);
+            let cut_off = index == last && ended && self.serving.is_none();
             if outcome.is_some() || !cut_off {
                 return outcome.unwrap_or("unreachable");
             }

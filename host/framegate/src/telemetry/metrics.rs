@@ -34,6 +34,10 @@ names! {
     JOBS_STARTED = Counter "framegate_jobs_started_total";
     /// Jobs refused, by class.
     JOBS_REFUSED = Counter "framegate_jobs_refused_total";
+    /// Moves of jobs from a lost orchestrator to another, by how it was lost.
+    JOBS_MOVED = Counter "framegate_jobs_moved_total";
+    /// Time from noticing that an orchestrator is lost to the answer of the next.
+    JOB_MOVE = Wait "framegate_job_move_seconds";
     /// Jobs ended, by reason.
     JOBS_ENDED = Counter "framegate_jobs_ended_total";
     /// Jobs that run.

@@ -64,6 +64,10 @@ fn count(event: &Event) {
         Event::JobRefused { class, .. } => {
             counter!(names::JOBS_REFUSED, "class" => *class).increment(1);
         }
+        Event::JobMoved { cause, took, .. } => {
+            counter!(names::JOBS_MOVED, "cause" => *cause).increment(1);
+            histogram!(names::JOB_MOVE).record(took.as_secs_f64());
+        }
         Event::JobEnded { reason, amount_wei, .. } => {
             counter!(names::JOBS_ENDED, "reason" => reason.name()).increment(1);
             gauge!(names::JOBS_LIVE).decrement(1.0);
@@ -178,6 +182,9 @@ fn tell(event: Event, unsaid: u64) {
         }
         Event::JobEnded { job, reason, amount_wei } => {
             info!(%job, %reason, amount_wei, "job ended");
+        }
+        Event::JobMoved { job, from, to, cause, took } => {
+            warn!(%job, %from, %to, cause, ?took, "job moved");
         }
         Event::LeaseExpired { session } => warn!(%session, "lease expired"),
         Event::CodeLoaded { plugin, version, digest, source, took } => {

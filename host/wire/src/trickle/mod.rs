@@ -30,7 +30,7 @@ pub use channel::{Begun, CHUNK_BYTES_MAX, Channel, Get, SegmentWriter};
 pub use local::{ChannelReader, ChannelWriter, Start};
 pub use publisher::{ACCEPT_WAIT, PublishError, Publisher, SegmentPost};
 pub use store::{Limits, Store, StoreError};
-pub use subscriber::{BODY_SILENCE, SubscribeError, Subscriber};
+pub use subscriber::{BODY_SILENCE, Patience, SubscribeError, Subscriber};
 
 /// Segments that stay readable after they were read, as the protocol has it.
 pub const RING_SEGMENTS: usize = 5;

@@ -28,6 +28,21 @@ const TRIES: usize = 6;
 /// Pause between tries.
 const RETRY_PAUSE: Duration = Duration::from_millis(300);
 
+/// How often a subscriber tries a connection that fails, before it gives up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// Failures in a row.
+    pub tries: usize,
+    /// Pause between two tries.
+    pub pause: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { tries: TRIES, pause: RETRY_PAUSE }
+    }
+}
+
 /// A channel that cannot be read on.
 #[derive(Debug, thiserror::Error)]
 pub enum SubscribeError {
@@ -90,6 +105,7 @@ pub struct Subscriber {
     open: Option<Open>,
     missing: Option<Missing>,
     content_type: Option<String>,
+    patience: Patience,
 }
 
 #[derive(Debug)]
@@ -122,7 +138,15 @@ impl Subscriber {
             open: None,
             missing: None,
             content_type: None,
+            patience: Patience::default(),
         }
+    }
+
+    /// Sets how often a failing connection is tried.
+    #[must_use]
+    pub const fn with_patience(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// Returns the channel's media type, once a segment came.
@@ -180,7 +204,7 @@ impl Subscriber {
                         return Ok(Some(data));
                     }
                 }
-                Ok(Some(Err(_))) if tries < TRIES => {
+                Ok(Some(Err(_))) if tries < self.patience.tries => {
                     tries += 1;
                     self.reopen().await?;
                 }
@@ -274,11 +298,13 @@ impl Subscriber {
                 },
                 Err(source) => SubscribeError::Send { url: url.clone(), source: source.into() },
             };
-            if tries == TRIES || matches!(error.class(), Class::Denied | Class::Invalid) {
+            if tries >= self.patience.tries
+                || matches!(error.class(), Class::Denied | Class::Invalid)
+            {
                 return Err(error);
             }
             tries += 1;
-            sleep(RETRY_PAUSE).await;
+            sleep(self.patience.pause).await;
         }
     }
 

@@ -10,6 +10,7 @@
 mod pes;
 mod section;
 
+use domain::resume::ticks_since;
 use pes::{Head, StartCodes};
 use section::{Section, Tables};
 
@@ -17,12 +18,11 @@ use section::{Section, Tables};
 pub const PACKET_BYTES: usize = 188;
 /// Tracks of a programme that are followed.
 pub const TRACKS_MAX: usize = 32;
-/// Ticks in a second.
-pub const CLOCK_HZ: i64 = 90_000;
+pub use domain::resume::CLOCK_HZ;
 
+/// Packets of one table that are kept: a section of 1,024 bytes fits in six.
+const TABLE_PACKETS_MAX: usize = 6;
 const SYNC: u8 = 0x47;
-/// Range of the wire's 33-bit clock.
-const WRAP: i64 = 1 << 33;
 
 /// What a track carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,6 +134,27 @@ pub struct Scanner {
     following: Vec<Following>,
     clock: Option<i64>,
     damage: Damage,
+    /// The last packets of the two tables.
+    preamble: Preamble,
+}
+
+/// The last packets that carried the tables, as they came.
+#[derive(Debug, Default)]
+struct Preamble {
+    pat: Vec<u8>,
+    pmt: Vec<u8>,
+}
+
+impl Preamble {
+    fn keep(&mut self, pid: u16, starts: bool, packet: &[u8]) {
+        let kept = if pid == section::PAT_PID { &mut self.pat } else { &mut self.pmt };
+        if starts {
+            kept.clear();
+        }
+        if kept.len() < TABLE_PACKETS_MAX * PACKET_BYTES {
+            kept.extend_from_slice(packet);
+        }
+    }
 }
 
 impl Scanner {
@@ -145,6 +166,12 @@ impl Scanner {
     /// Returns the tracks of the first programme.
     pub fn tracks(&self) -> &[Track] {
         &self.tracks
+    }
+
+    /// Returns the packets of the tables as they came last: what has to stand before a picture for a
+    /// decoder that begins there. Empty while there was none.
+    pub fn preamble(&self) -> Vec<u8> {
+        [self.preamble.pat.as_slice(), self.preamble.pmt.as_slice()].concat()
     }
 
     /// Returns what was wrong so far.
@@ -226,6 +253,7 @@ impl Scanner {
         }
         let payload = &packet[begin..];
         if let Some(section) = self.tables.feed(pid, starts, payload) {
+            self.preamble.keep(pid, starts, packet);
             self.read_section(&section, on_event);
             return;
         }
@@ -305,10 +333,7 @@ impl Following {
 fn unwrap(raw: i64, clock: &mut Option<i64>) -> i64 {
     let time = match *clock {
         None => raw,
-        Some(before) => {
-            let ahead = (raw - before).rem_euclid(WRAP);
-            before + if ahead < WRAP / 2 { ahead } else { ahead - WRAP }
-        }
+        Some(before) => before + ticks_since(raw, before),
     };
     *clock = Some(time);
     time
@@ -317,6 +342,7 @@ fn unwrap(raw: i64, clock: &mut Option<i64>) -> i64 {
 #[cfg(test)]
 #[test]
 fn a_clock_goes_on_past_its_wrap_in_both_directions() {
+    const WRAP: i64 = 1 << 33;
     let mut clock = None;
     let times: Vec<i64> =
         [WRAP - 10, 5, WRAP - 3, 20].iter().map(|raw| unwrap(*raw, &mut clock)).collect();

@@ -2,7 +2,8 @@
 
 /// Bytes of a section of these tables, by the standard.
 const SECTION_BYTES_MAX: usize = 1024;
-const PAT_PID: u16 = 0;
+/// Packet id of the association of programmes.
+pub(super) const PAT_PID: u16 = 0;
 const PAT_TABLE: u8 = 0;
 const PMT_TABLE: u8 = 2;
 

@@ -107,6 +107,7 @@ fn session(
         surface_bytes_max: limits.surface_bytes_max,
         on_failure: offered.on_failure,
         previous: offered.previous.clone(),
+        resume: None,
     }
 }
 

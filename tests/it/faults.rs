@@ -151,7 +151,7 @@ fn an_input_that_was_in_work_at_two_faults_of_a_plugin_is_refused_the_third_time
 fn an_input_that_took_two_workers_along_does_not_reach_a_third() {
     let folder = TempDir::new().expect("a temporary folder can be made");
     let clip = Clip { frames: 25, audio: false, ..Clip::default() };
-    let segments = segments(&clip.make(folder.path(), "clip.mp4"));
+    let segments = clips::segments(&clip.make(folder.path(), "clip.mp4"));
     let rig = Rig::up();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime can be made");
     runtime.block_on(async {

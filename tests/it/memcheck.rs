@@ -102,6 +102,7 @@ fn sketch() -> SessionSpec {
         surface_bytes_max: SURFACE_BYTES_MAX,
         on_failure: domain::restart::OnFailure::End,
         previous: None,
+        resume: None,
     }
 }
 

@@ -68,7 +68,6 @@ fn every_market_keeps_its_promises() {
         "ended: eos",
         "ended: fault",
         "ended: lost",
-        "ended: shutdown",
         "forgotten",
         "left",
         "refused: denied",

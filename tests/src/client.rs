@@ -126,28 +126,6 @@ impl LiveJob {
         serde_json::from_slice(answer.body()).expect("a record is JSON")
     }
 
-    /// Reads events until the last one and returns all of them.
-    pub async fn events(&self) -> Vec<Value> {
-        let url = &self.answer.events_url;
-        let mut subscriber = Subscriber::new(self.client.clone(), url, Ask::Seq(0));
-        let mut all = Vec::new();
-        while let Some(message) =
-            subscriber.message(EVENT_BYTES_MAX).await.expect("events can be read")
-        {
-            all.push(serde_json::from_slice(&message).expect("an event is JSON"));
-        }
-        all
-    }
-
-    /// Writes one control message.
-    pub async fn control(&self, publisher: &mut Option<Publisher>, message: &str) {
-        let url = &self.answer.control_url;
-        let publisher = publisher
-            .get_or_insert_with(|| Publisher::new(self.client.clone(), url, "application/json"));
-        let sent = publisher.send(Bytes::copy_from_slice(message.as_bytes())).await;
-        sent.expect("a message is taken");
-    }
-
     /// Publishes each piece as a segment, as fast as it is taken, and closes the input.
     pub async fn publish(&self, segments: &[Bytes]) {
         self.begin(segments).await.close().await.expect("the input can be closed");

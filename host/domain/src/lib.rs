@@ -8,6 +8,7 @@ pub mod breaker;
 pub mod capability;
 pub mod class;
 pub mod event;
+pub mod facts;
 pub mod id;
 pub mod job;
 pub mod lease;
@@ -23,5 +24,6 @@ pub mod sample;
 pub mod select;
 pub mod session;
 pub mod stall;
+pub mod standing;
 
 pub use class::{Class, chain};

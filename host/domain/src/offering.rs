@@ -1,7 +1,7 @@
 //! Offerings: capabilities at a price, with capacity and expiry. An orchestrator advertises them,
 //! a gateway collects them into the snapshot that policies see.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::capability::Capability;
 use crate::id::OrchestratorId;
@@ -36,6 +36,8 @@ pub struct Offering {
     pub successes: u32,
     /// Time of the last failure.
     pub failed_at: Option<Instant>,
+    /// How much longer it is left alone after failing, if it is.
+    pub suspended: Option<Duration>,
     /// Time until which the offering stands.
     pub expires_at: Instant,
 }

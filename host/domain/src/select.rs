@@ -13,6 +13,9 @@ use crate::price::LIVE_LOT;
 /// Orchestrators tried for one job before it is refused; as many as a policy's shortlist names.
 pub const TRIES_MAX: usize = 4;
 
+/// The word for an orchestrator that is left alone for a while after failing.
+pub const SUSPENDED: &str = "suspended";
+
 /// Why an orchestrator does not serve a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
@@ -37,6 +40,13 @@ pub enum Reason {
         /// Its own words.
         detail: String,
     },
+    /// The operator gives it no work, or it is left alone for a while after failing.
+    Withheld {
+        /// `draining`, `blocked` or `suspended`.
+        standing: &'static str,
+        /// For people.
+        detail: String,
+    },
     /// Another one was ranked higher.
     OutScored {
         /// Its price for one lot in wei, where it named one.
@@ -53,6 +63,7 @@ impl Reason {
             Self::NoSlot => "no-slot",
             Self::Unreachable { .. } => "unreachable",
             Self::Refused { .. } => "denied",
+            Self::Withheld { standing, .. } => standing,
             Self::OutScored { .. } => "out-scored",
         }
     }
@@ -65,7 +76,8 @@ impl Reason {
             Self::NoCapability => 2,
             Self::Unreachable { .. } => 3,
             Self::Refused { .. } => 4,
-            Self::OutScored { .. } => 5,
+            Self::Withheld { .. } => 5,
+            Self::OutScored { .. } => 6,
         }
     }
 }
@@ -83,6 +95,8 @@ impl fmt::Display for Reason {
             Self::NoSlot => f.write_str("has no free slot"),
             Self::Unreachable { detail } => write!(f, "cannot be reached: {detail}"),
             Self::Refused { detail } => write!(f, "refused: {detail}"),
+            Self::Withheld { standing, detail } if detail.is_empty() => write!(f, "is {standing}"),
+            Self::Withheld { standing, detail } => write!(f, "is {standing}: {detail}"),
             Self::OutScored { .. } => f.write_str("was ranked lower"),
         }
     }
@@ -108,10 +122,11 @@ pub fn objection(offering: &Offering, cap_wei: u64) -> Option<Reason> {
     (offering.slots_free == Some(0)).then_some(Reason::NoSlot)
 }
 
-/// Ranks `offerings` natively: acceptable ones only, cheapest first, then shortest round trip, then
+/// Ranks `offerings` natively: acceptable and not suspended ones only, cheapest first, then shortest round trip, then
 /// fewest jobs in flight, then by name. Returns at most [`TRIES_MAX`] indices.
 pub fn rank(offerings: &[Offering], cap_wei: u64) -> Vec<usize> {
     let mut ranked: Vec<usize> = (0..offerings.len())
+        .filter(|&index| offerings[index].suspended.is_none())
         .filter(|&index| objection(&offerings[index], cap_wei).is_none())
         .collect();
     ranked.sort_by_key(|&index| {
@@ -130,11 +145,22 @@ pub fn passed_over(offerings: &[Offering], chosen: Option<usize>, cap_wei: u64) 
     others
         .map(|(_, offering)| PassedOver {
             orchestrator: offering.orchestrator.clone(),
-            reason: objection(offering, cap_wei).unwrap_or_else(|| Reason::OutScored {
-                price_wei: offering.price.map(|price| price.for_lot(LIVE_LOT)),
-            }),
+            reason: objection(offering, cap_wei).unwrap_or_else(|| beaten(offering)),
         })
         .collect()
+}
+
+/// Says why an acceptable offering was not chosen.
+fn beaten(offering: &Offering) -> Reason {
+    match offering.suspended {
+        Some(left) => Reason::Withheld {
+            standing: SUSPENDED,
+            detail: format!("it failed, and is left alone for {} s more", left.as_secs()),
+        },
+        None => {
+            Reason::OutScored { price_wei: offering.price.map(|price| price.for_lot(LIVE_LOT)) }
+        }
+    }
 }
 
 /// Returns the reason that speaks for all of `reasons`: the first that occurs of price over cap, no
@@ -167,6 +193,7 @@ mod tests {
             attempts: 0,
             successes: 0,
             failed_at: None,
+            suspended: None,
             expires_at: Instant::now(),
         }
     }

@@ -4,15 +4,22 @@
 //! **Invariant:** a failed question never erases what an earlier one brought; an orchestrator is
 //! left out only after [`MISSES_MAX`] failures in a row, or while it has never answered.
 
+mod rows;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use domain::capability::Capability;
+use domain::facts::{Availability, Samples};
 use domain::id::OrchestratorId;
 use domain::offering::Offering;
 use domain::select::{PassedOver, Reason};
-use wire::livepeer::{Device, Quote, TOKEN_TTL};
-use wire::proto::AuthToken;
+use domain::standing::{Suspension, Wish};
+use http::Uri;
+use wire::livepeer::{Quote, TOKEN_TTL};
+
+pub use rows::{AddError, ORCHESTRATORS_MAX, OrchestratorRow};
+pub(crate) use rows::{Change, Outcome, Row};
 
 /// Questions in a row that fail before an orchestrator counts as unreachable: one may be lost on
 /// the way, and jobs that find it gone go on to the next.
@@ -26,69 +33,20 @@ const RTT_PARTS: u64 = 8;
 /// Names an orchestrator within this process: its place in the configuration.
 pub(crate) type Seat = usize;
 
-/// One orchestrator's offering with what a start of it needs.
-#[derive(Debug, Clone)]
-pub(crate) struct Row {
-    /// Who.
-    pub(crate) seat: Seat,
-    /// What.
-    pub(crate) offering: Offering,
-    /// What ties a start to the price in the offering.
-    pub(crate) token: Option<AuthToken>,
-    /// The best device behind it.
-    pub(crate) device: Option<Device>,
-}
-
-/// How a job, or the try to start one, went for the orchestrator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// It did what was asked of it.
-    Served,
-    /// It failed.
-    Failed,
-    /// Nothing can be said of it: it was full, or the client erred.
-    Neither,
-}
-
-/// An orchestrator, for lists.
-#[derive(Debug, Clone)]
-pub struct OrchestratorRow {
-    /// Who.
-    pub id: OrchestratorId,
-    /// Its address.
-    pub uri: String,
-    /// Whether it may be given work.
-    pub reachable: bool,
-    /// Why the last question to it failed; empty if it did not.
-    pub detail: String,
-    /// Time of its last answer.
-    pub answered_at: Option<Instant>,
-    /// Smoothed round trip in microseconds.
-    pub rtt_us: Option<u32>,
-    /// What it offers.
-    pub capabilities: Vec<Capability>,
-    /// Jobs of this gateway that run there.
-    pub in_flight: u32,
-    /// Jobs tried there whose outcome says something about it.
-    pub attempts: u32,
-    /// Of them, those that succeeded.
-    pub successes: u32,
-}
-
-/// Whether an orchestrator's reachability changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Change {
-    pub(crate) orchestrator: OrchestratorId,
-    pub(crate) uri: String,
-    pub(crate) reachable: bool,
-    pub(crate) detail: String,
-}
-
 #[derive(Debug)]
 struct Entry {
     id: OrchestratorId,
     named: bool,
     uri: String,
+    /// The same, to be asked at; `None`: it is no address.
+    origin: Option<Uri>,
+    source: &'static str,
+    wish: Wish,
+    /// Whether it is to be forgotten; its seat is kept for jobs that still run there.
+    removed: bool,
+    suspension: Suspension,
+    starts_us: Samples,
+    availability: Option<Availability>,
     quote: Quote,
     answered_at: Option<Instant>,
     misses: u32,
@@ -111,6 +69,8 @@ struct Entry {
 pub(crate) struct Book {
     entries: Vec<Entry>,
     changes: u64,
+    /// Names, addresses and wallets that get no work, in lower case and without `0x`.
+    blocklist: Vec<String>,
 }
 
 impl Book {
@@ -119,11 +79,120 @@ impl Book {
     pub(crate) fn new(orchestrators: impl IntoIterator<Item = (Option<String>, String)>) -> Self {
         let entry = |(name, uri): (Option<String>, String)| {
             let named = name.is_some();
-            let place = uri.split_once("://").map_or(&*uri, |(_, rest)| rest);
-            let id = name.unwrap_or_else(|| place.trim_end_matches('/').to_owned());
-            Entry::new(OrchestratorId(id), named, uri)
+            let id = name.unwrap_or_else(|| place(&uri).to_owned());
+            Entry::new(OrchestratorId(id), named, uri, "config")
         };
-        Self { entries: orchestrators.into_iter().map(entry).collect(), changes: 0 }
+        let entries = orchestrators.into_iter().map(entry).collect();
+        Self { entries, changes: 0, blocklist: Vec::new() }
+    }
+
+    /// Blocks everybody whose name, address or wallet is in `list`, now and later.
+    pub(crate) fn block(&mut self, list: &[String]) {
+        self.blocklist = list.iter().map(|name| plain(name)).collect();
+        for seat in 0..self.entries.len() {
+            self.block_listed(seat);
+        }
+    }
+
+    fn block_listed(&mut self, seat: Seat) {
+        let Some(entry) = self.entries.get_mut(seat) else { return };
+        let names = [plain(&entry.id.0), plain(&entry.uri), plain(place(&entry.uri))];
+        if names.iter().any(|name| self.blocklist.contains(name)) {
+            entry.wish = Wish::Block;
+        }
+    }
+
+    /// Takes in an orchestrator that `source` names. One that was removed comes back as it was.
+    pub(crate) fn add(
+        &mut self,
+        name: Option<String>,
+        uri: &str,
+        source: &'static str,
+    ) -> Result<OrchestratorId, AddError> {
+        let same = |entry: &&mut Entry| place(&entry.uri) == place(uri);
+        if let Some(entry) = self.entries.iter_mut().find(same) {
+            if !entry.removed {
+                return Err(AddError::Known { uri: uri.to_owned(), id: entry.id.clone() });
+            }
+            (entry.removed, entry.wish, entry.source) = (false, Wish::Use, source);
+            self.changes += 1;
+            return Ok(entry.id.clone());
+        }
+        let named = name.is_some();
+        let id = OrchestratorId(name.unwrap_or_else(|| place(uri).to_owned()));
+        if let Some(entry) = self.entries.iter().find(|it| !it.removed && it.id == id) {
+            return Err(AddError::Named { id, uri: entry.uri.clone() });
+        }
+        let entry = Entry::new(id.clone(), named, uri.to_owned(), source);
+        let spare = |it: &Entry| it.removed && it.in_flight == 0;
+        let seat = if self.entries.len() < ORCHESTRATORS_MAX {
+            self.entries.push(entry);
+            self.entries.len() - 1
+        } else {
+            let seat = self.entries.iter().position(spare).ok_or(AddError::Full)?;
+            self.entries[seat] = entry;
+            seat
+        };
+        self.block_listed(seat);
+        self.changes += 1;
+        Ok(id)
+    }
+
+    /// Takes over what `source` names: what is new is added, what it names no more is removed unless
+    /// somebody else named it. Says whether anything changed.
+    pub(crate) fn sync(&mut self, source: &'static str, uris: &[String]) -> bool {
+        let before = self.changes;
+        for uri in uris {
+            // One that is known is another source's, or ours already.
+            let _ = self.add(None, uri, source);
+        }
+        let mut gone = 0;
+        for entry in &mut self.entries {
+            let listed = || uris.iter().any(|uri| place(uri) == place(&entry.uri));
+            if entry.source == source && !entry.removed && !listed() {
+                entry.removed = true;
+                gone += 1;
+            }
+        }
+        self.changes += gone;
+        self.changes != before
+    }
+
+    fn named(&mut self, name: &str) -> Option<&mut Entry> {
+        self.changes += 1;
+        let is = |entry: &&mut Entry| {
+            !entry.removed && (entry.id.0 == name || entry.uri == name || place(&entry.uri) == name)
+        };
+        self.entries.iter_mut().find(is)
+    }
+
+    /// Notes what the operator wants of the orchestrator of this name or address; `false`: there is
+    /// none.
+    pub(crate) fn wish(&mut self, name: &str, wish: Wish) -> bool {
+        self.named(name).map(|entry| entry.wish = wish).is_some()
+    }
+
+    /// Ends a suspension; `false`: there is no such orchestrator.
+    pub(crate) fn lift(&mut self, name: &str) -> bool {
+        self.named(name).map(|entry| entry.suspension.lift()).is_some()
+    }
+
+    /// Forgets an orchestrator; what runs there goes on. `false`: there is none.
+    pub(crate) fn remove(&mut self, name: &str) -> bool {
+        self.named(name).map(|entry| entry.removed = true).is_some()
+    }
+
+    /// Lists who is to be asked.
+    pub(crate) fn asked(&self) -> Vec<(Seat, Uri)> {
+        let entries = self.entries.iter().enumerate().filter(|(_, entry)| !entry.removed);
+        entries.filter_map(|(seat, entry)| Some((seat, entry.origin.clone()?))).collect()
+    }
+
+    /// Notes how long the start of a job took.
+    pub(crate) fn started(&mut self, seat: Seat, took: Duration) {
+        if let Some(entry) = self.change(seat) {
+            entry.starts_us.add(took);
+        }
     }
 
     /// Counts what was noted so far.
@@ -151,9 +220,12 @@ impl Book {
         now: Instant,
     ) -> Option<Change> {
         let entry = self.change(seat)?;
-        if let (false, Some(wallet)) = (entry.named, &quote.wallet) {
-            entry.id = OrchestratorId(wallet.clone());
+        let known_as = quote.wallet.clone().filter(|wallet| !entry.named && entry.id.0 != *wallet);
+        if let Some(wallet) = known_as {
+            entry.id = OrchestratorId(wallet);
+            self.block_listed(seat);
         }
+        let entry = self.entries.get_mut(seat)?;
         let us = u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX);
         let smooth = entry
             .rtt_us
@@ -177,8 +249,9 @@ impl Book {
     }
 
     /// Notes that a question failed; says whether that makes the orchestrator unreachable.
-    pub(crate) fn missed(&mut self, seat: Seat, trouble: String) -> Option<Change> {
+    pub(crate) fn missed(&mut self, seat: Seat, trouble: String, now: Instant) -> Option<Change> {
         let entry = self.change(seat)?;
+        entry.was_asked(false, now);
         let (was, first) = (entry.reachable(), entry.trouble.is_empty());
         entry.misses = entry.misses.saturating_add(1);
         entry.trouble = trouble;
@@ -202,12 +275,14 @@ impl Book {
         match outcome {
             Outcome::Neither => {}
             Outcome::Served => {
+                entry.suspension.served();
                 entry.attempts = entry.attempts.saturating_add(1);
                 entry.successes = entry.successes.saturating_add(1);
             }
             Outcome::Failed => {
                 entry.attempts = entry.attempts.saturating_add(1);
                 entry.failed_at = Some(now);
+                entry.suspension.failed(now);
             }
         }
     }
@@ -221,7 +296,7 @@ impl Book {
     /// of the configuration.
     pub(crate) fn offerings(&self) -> BTreeMap<Capability, Vec<Row>> {
         let mut all: BTreeMap<Capability, Vec<Row>> = BTreeMap::new();
-        for (seat, entry) in self.entries.iter().enumerate().filter(|(_, e)| e.reachable()) {
+        for (seat, entry) in self.entries.iter().enumerate().filter(|(_, e)| e.is_used()) {
             let Some(answered_at) = entry.answered_at else { continue };
             for row in entry.rows(seat, answered_at) {
                 all.entry(row.offering.capability.clone()).or_default().push(row);
@@ -231,13 +306,14 @@ impl Book {
     }
 
     /// Brings the figures of `rows` that change from moment to moment up to date.
-    pub(crate) fn refresh(&self, rows: &mut [Row]) {
+    pub(crate) fn refresh(&self, rows: &mut [Row], now: Instant) {
         for row in rows {
             let Some(entry) = self.entries.get(row.seat) else { continue };
             row.offering.in_flight = entry.in_flight;
             row.offering.attempts = entry.attempts;
             row.offering.successes = entry.successes;
             row.offering.failed_at = entry.failed_at;
+            row.offering.suspended = entry.suspension.left(now);
             let of_model = |m: &&wire::livepeer::Model| m.capability == row.offering.capability;
             if let Some(model) = entry.quote.models.iter().find(of_model) {
                 row.offering.slots_free = Some(entry.slots_free(model));
@@ -248,21 +324,42 @@ impl Book {
     /// Says of each orchestrator that is not in `rows` why it is not.
     pub(crate) fn absent(&self, rows: &[Row]) -> Vec<PassedOver> {
         let missing = |seat: &Seat| rows.iter().all(|row| row.seat != *seat);
-        let entries = self.entries.iter().enumerate().filter(|(seat, _)| missing(seat));
+        let known = self.entries.iter().enumerate().filter(|(_, entry)| !entry.removed);
+        let entries = known.filter(|(seat, _)| missing(seat));
         entries
             .map(|(_, entry)| PassedOver {
                 orchestrator: entry.id.clone(),
-                reason: match entry.reachable() {
-                    true => Reason::NoCapability,
-                    false => Reason::Unreachable { detail: entry.trouble().to_owned() },
+                reason: match (entry.wish, entry.reachable()) {
+                    (Wish::Use, true) => Reason::NoCapability,
+                    (Wish::Use, false) => {
+                        Reason::Unreachable { detail: entry.trouble().to_owned() }
+                    }
+                    (wish, _) => Reason::Withheld { standing: wish.name(), detail: String::new() },
                 },
             })
             .collect()
     }
 
+    /// Lists every offering of every orchestrator, also of those that get no work.
+    pub(crate) fn all_offerings(&mut self, now: Instant) -> Vec<(OrchestratorRow, Vec<Row>)> {
+        let rows = self.rows(now);
+        let known = self.entries.iter().enumerate().filter(|(_, entry)| !entry.removed);
+        let offered = known.map(|(seat, entry)| {
+            let answered_at = entry.answered_at.unwrap_or(now);
+            entry.rows(seat, answered_at).collect()
+        });
+        rows.into_iter().zip(offered).collect()
+    }
+
     /// Lists the orchestrators.
-    pub(crate) fn rows(&self) -> Vec<OrchestratorRow> {
-        let row = |entry: &Entry| OrchestratorRow {
+    pub(crate) fn rows(&mut self, now: Instant) -> Vec<OrchestratorRow> {
+        let row = |entry: &mut Entry| OrchestratorRow {
+            wish: entry.wish,
+            suspended: entry.suspension.left(now),
+            failures_in_a_row: entry.suspension.in_a_row(),
+            starts_us: [500, 950, 990].map(|mille| entry.starts_us.within_us(mille)),
+            availability_ppm: entry.availability.as_mut().and_then(|it| it.ppm(now)),
+            source: entry.source,
             id: entry.id.clone(),
             uri: entry.uri.clone(),
             reachable: entry.reachable(),
@@ -274,16 +371,34 @@ impl Book {
             attempts: entry.attempts,
             successes: entry.successes,
         };
-        self.entries.iter().map(row).collect()
+        self.entries.iter_mut().filter(|entry| !entry.removed).map(row).collect()
     }
 }
 
+/// Returns a name as block lists compare it.
+fn plain(name: &str) -> String {
+    let name = name.trim().to_ascii_lowercase();
+    name.strip_prefix("0x").unwrap_or(&name).trim_end_matches('/').to_owned()
+}
+
+/// Returns host and port of an address.
+fn place(uri: &str) -> &str {
+    uri.split_once("://").map_or(uri, |(_, rest)| rest).trim_end_matches('/')
+}
+
 impl Entry {
-    fn new(id: OrchestratorId, named: bool, uri: String) -> Self {
+    fn new(id: OrchestratorId, named: bool, uri: String, source: &'static str) -> Self {
         Self {
             id,
             named,
+            origin: uri.parse().ok(),
             uri,
+            source,
+            wish: Wish::Use,
+            removed: false,
+            suspension: Suspension::default(),
+            starts_us: Samples::default(),
+            availability: None,
             quote: Quote::default(),
             answered_at: None,
             misses: 0,
@@ -304,12 +419,21 @@ impl Entry {
         self.answered_at.is_some() && self.misses < MISSES_MAX
     }
 
+    const fn is_used(&self) -> bool {
+        self.reachable() && !self.removed && matches!(self.wish, Wish::Use)
+    }
+
+    fn was_asked(&mut self, answered: bool, now: Instant) {
+        self.availability.get_or_insert_with(|| Availability::new(now)).asked(answered, now);
+    }
+
     fn trouble(&self) -> &str {
         if self.trouble.is_empty() { "it has not been asked yet" } else { &self.trouble }
     }
 
     fn alive(&mut self, now: Instant) -> Option<Change> {
         let was = self.reachable();
+        self.was_asked(true, now);
         self.answered_at = Some(now);
         self.misses = 0;
         self.trouble.clear();
@@ -341,6 +465,7 @@ impl Entry {
         self.quote.models.iter().zip(devices).map(move |(model, device)| Row {
             seat,
             token: self.quote.token.clone(),
+            starts_us: (self.starts_us.within_us(500), self.starts_us.within_us(990)),
             offering: Offering {
                 orchestrator: self.id.clone(),
                 uri: self.uri.clone(),
@@ -355,6 +480,7 @@ impl Entry {
                 attempts: self.attempts,
                 successes: self.successes,
                 failed_at: self.failed_at,
+                suspended: None,
                 expires_at: answered_at + TOKEN_TTL,
             },
             device,
@@ -363,59 +489,4 @@ impl Entry {
 }
 
 #[cfg(test)]
-mod tests {
-    use wire::livepeer::Model;
-
-    use super::*;
-
-    fn quote(free: u32, used: u32) -> Quote {
-        let model = Model {
-            capability: Capability::live("sketch-video").unwrap(),
-            warm: true,
-            slots_free: free,
-            slots_used: used,
-            price: None,
-        };
-        Quote { models: vec![model], devices: vec![None], ..Quote::default() }
-    }
-
-    fn free(book: &Book) -> Vec<Option<u32>> {
-        book.offerings().into_values().flatten().map(|row| row.offering.slots_free).collect()
-    }
-
-    #[test]
-    fn one_lost_question_leaves_an_orchestrator_on_offer_and_two_do_not() {
-        let now = Instant::now();
-        let mut book = Book::new([(None, "https://a:8935".to_owned())]);
-        let first = book.missed(0, "connecting failed".into()).unwrap();
-        assert!(!first.reachable, "one that never answered is told once");
-        assert_eq!(book.missed(0, "connecting failed".into()), None);
-        assert_eq!(book.absent(&[])[0].reason.class(), "unreachable");
-        let asked = book.asking(0);
-        let change = book.answered(0, quote(1, 0), Duration::from_millis(8), asked, now);
-        assert!(change.is_some_and(|change| change.reachable && change.orchestrator.0 == "a:8935"));
-        assert_eq!(book.missed(0, "late".into()), None);
-        assert_eq!(free(&book), [Some(1)]);
-        assert!(book.missed(0, "late".into()).is_some_and(|change| !change.reachable));
-        assert_eq!(free(&book), []);
-        book.answered(0, quote(1, 0), Duration::from_millis(16), 0, now);
-        assert_eq!(book.rows()[0].rtt_us, Some(9000), "round trips are smoothed");
-    }
-
-    #[test]
-    fn a_slot_that_came_back_since_the_answer_is_on_offer_again() {
-        let now = Instant::now();
-        let mut book = Book::new([(Some("a".to_owned()), "https://a:8935".to_owned())]);
-        book.begin(0);
-        let asked = book.asking(0);
-        book.answered(0, quote(0, 1), Duration::ZERO, asked, now);
-        assert_eq!(free(&book), [Some(0)]);
-        book.end(0, Outcome::Served, now);
-        assert_eq!(free(&book), [Some(1)]);
-        book.begin(0);
-        assert_eq!(free(&book), [Some(0)]);
-        book.end(0, Outcome::Neither, now);
-        let row = &book.rows()[0];
-        assert_eq!((row.in_flight, row.attempts, row.successes), (0, 1, 1));
-    }
-}
+mod tests;

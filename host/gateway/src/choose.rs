@@ -21,7 +21,8 @@ use plugin::{Because, Identity, JobFacts, unix_ms};
 use serde::Serialize;
 
 use crate::audit::Auditor;
-use crate::config::SelectionConfig;
+use crate::config::{CustomerConfig, SelectionConfig};
+use crate::customers;
 use crate::market::Market;
 use crate::state::now;
 
@@ -120,6 +121,10 @@ pub(crate) struct Wish<'a> {
     pub(crate) id: String,
     /// The most that a lot may cost, in wei.
     pub(crate) cap_wei: u64,
+    /// Whose job it is: its place in `customers`.
+    pub(crate) customer: Option<usize>,
+    /// Everybody who is known.
+    pub(crate) customers: &'a [CustomerConfig],
     /// Time left for finding an orchestrator.
     pub(crate) time_left: Duration,
     /// Takes events.
@@ -187,12 +192,21 @@ fn ranked(policy: PolicyName, choice: Choice) -> Ranked {
     }
 }
 
-/// Candidates without room are excluded for the policy; the price it judges itself.
+/// Candidates without room, and suspended ones, are excluded for the policy; the price it judges itself.
 fn facts(offerings: &[Offering], wish: &Wish<'_>) -> JobFacts {
-    let full =
-        |offering: &Offering| matches!(select::objection(offering, u64::MAX), Some(Reason::NoSlot));
+    let full = |offering: &Offering| {
+        offering.suspended.is_some()
+            || matches!(select::objection(offering, u64::MAX), Some(Reason::NoSlot))
+    };
     let indices = (0_u32..).zip(offerings).filter(|(_, offering)| full(offering));
+    let customer = wish.customer.and_then(|at| wish.customers.get(at));
+    let tiers = customers::tiers(wish.customers);
+    let tier = customer.and_then(|of| tiers.iter().position(|tier| *tier == of.tier));
+    let index = |at: Option<usize>| at.and_then(|at| u32::try_from(at).ok()).unwrap_or(0);
     JobFacts {
+        tier: index(tier),
+        customer: index(wish.customer.map(|at| at + 1)),
+        customer_id: customer.map(|of| of.name.clone()).unwrap_or_default(),
         units: LIVE_UNITS_PER_SECOND,
         price_limit_wei: wish.cap_wei,
         time_left_us: u32::try_from(wish.time_left.as_micros()).unwrap_or(u32::MAX),

@@ -10,6 +10,9 @@ use domain::capability::Capability;
 use plugin::SelectionPolicy;
 use wire::allow::AllowedHosts;
 
+pub use crate::customers::CustomerConfig;
+pub use crate::sources::SourcesConfig;
+
 /// Time between two questions to each orchestrator unless configured: an offering's figures say
 /// something about the present, and a thousand orchestrators cost 200 calls a second.
 pub const DISCOVERY_INTERVAL: Duration = Duration::from_secs(5);
@@ -115,18 +118,25 @@ pub struct Caps {
     pub general_wei: u64,
     /// Wei for one lot of these capabilities, in place of the general cap.
     pub by_capability: BTreeMap<Capability, u64>,
+    /// Wei for one lot of every capability that is not among them; `None`: the general cap.
+    pub others_wei: Option<u64>,
+    /// The most that customers of these tiers pay, where that is less.
+    pub by_tier: BTreeMap<String, u64>,
 }
 
 impl Caps {
     /// Makes a cap for everything.
     pub const fn of(general_wei: u64) -> Self {
-        Self { general_wei, by_capability: BTreeMap::new() }
+        let by_tier = BTreeMap::new();
+        Self { general_wei, by_capability: BTreeMap::new(), others_wei: None, by_tier }
     }
 
-    /// Returns the cap in wei for one lot of `capability`, for a job that itself names `asked`.
-    pub fn wei(&self, capability: &Capability, asked: Option<u64>) -> u64 {
-        let own = self.by_capability.get(capability).copied().unwrap_or(self.general_wei);
-        asked.map_or(own, |asked| asked.min(own))
+    /// Returns the cap in wei for one lot of `capability`, for a customer of `tier` and a job that
+    /// itself names `asked`.
+    pub fn wei(&self, capability: &Capability, tier: &str, asked: Option<u64>) -> u64 {
+        let own = self.by_capability.get(capability).copied().or(self.others_wei);
+        let all = [own.or(Some(self.general_wei)), self.by_tier.get(tier).copied(), asked];
+        all.into_iter().flatten().min().unwrap_or(self.general_wei)
     }
 }
 
@@ -179,10 +189,16 @@ impl Default for DiscoveryConfig {
 pub struct Config {
     /// The orchestrators that may be given work.
     pub orchestrators: Vec<OrchestratorConfig>,
+    /// Where others come from.
+    pub sources: SourcesConfig,
+    /// Names, addresses and wallets that get no work.
+    pub blocklist: Vec<String>,
     /// How they are asked.
     pub discovery: DiscoveryConfig,
     /// The most that work may cost.
     pub caps: Caps,
+    /// Customers that are known by a key.
+    pub customers: Vec<CustomerConfig>,
     /// Pipeline of a job that names none; `None`: such a job is refused.
     pub default_pipeline: Option<String>,
     /// Selects orchestrators; `None`: the native rule.
@@ -205,8 +221,11 @@ impl Config {
     pub fn new(orchestrators: Vec<OrchestratorConfig>, data_dir: PathBuf) -> Self {
         Self {
             orchestrators,
+            sources: SourcesConfig::default(),
+            blocklist: Vec::new(),
             discovery: DiscoveryConfig::default(),
             caps: Caps::of(u64::MAX),
+            customers: Vec::new(),
             default_pipeline: None,
             selection: None,
             allowed_hosts: AllowedHosts::default(),
@@ -223,8 +242,19 @@ impl Config {
 fn a_job_may_lower_a_cap_and_never_raise_it() {
     let sketch = Capability::live("sketch-video").unwrap();
     let other = Capability::live("other").unwrap();
-    let caps = Caps { by_capability: BTreeMap::from([(sketch.clone(), 5)]), ..Caps::of(9) };
-    assert_eq!((caps.wei(&sketch, None), caps.wei(&other, None)), (5, 9));
-    assert_eq!((caps.wei(&sketch, Some(3)), caps.wei(&sketch, Some(7))), (3, 5));
-    assert_eq!(Caps::of(u64::MAX).wei(&other, Some(4)), 4);
+    let caps = Caps {
+        by_capability: BTreeMap::from([(sketch.clone(), 5)]),
+        by_tier: BTreeMap::from([("budget".to_owned(), 4)]),
+        ..Caps::of(9)
+    };
+    assert_eq!((caps.wei(&sketch, "", None), caps.wei(&other, "", None)), (5, 9));
+    assert_eq!((caps.wei(&sketch, "", Some(3)), caps.wei(&sketch, "", Some(7))), (3, 5));
+    assert_eq!(Caps::of(u64::MAX).wei(&other, "", Some(4)), 4);
+    assert_eq!((caps.wei(&sketch, "budget", None), caps.wei(&sketch, "premium", None)), (4, 5));
+    let caps = Caps { others_wei: Some(6), ..caps };
+    assert_eq!(
+        (caps.wei(&sketch, "", None), caps.wei(&other, "", None)),
+        (5, 6),
+        "the default rule"
+    );
 }

@@ -50,7 +50,7 @@ enum Trouble {
 }
 
 /// Asks all the time; never ends.
-pub(crate) async fn run(state: Arc<State>, origins: Vec<Uri>) {
+pub(crate) async fn run(state: Arc<State>) {
     let mut asks = FuturesUnordered::new();
     let mut begun_at = now();
     let mut next = begun_at;
@@ -68,7 +68,8 @@ pub(crate) async fn run(state: Arc<State>, origins: Vec<Uri>) {
                 begun_at = now();
                 next = begun_at + state.config.discovery.interval;
                 asking = true;
-                asks.extend(origins.iter().enumerate().map(|(seat, it)| ask(&state, seat, it)));
+                let known = state.book().asked();
+                asks.extend(known.into_iter().map(|(seat, origin)| ask(&state, seat, origin)));
             }
         }
         while let Some(Some(heard)) = asks.next().now_or_never() {
@@ -84,10 +85,10 @@ pub(crate) async fn run(state: Arc<State>, origins: Vec<Uri>) {
     }
 }
 
-async fn ask(state: &State, seat: Seat, origin: &Uri) -> Heard {
+async fn ask(state: &State, seat: Seat, origin: Uri) -> Heard {
     let asked = state.book().asking(seat);
     let limit = state.config.discovery.hard_stop;
-    let call = state.client.get_orchestrator(origin.clone(), ask_for_everything());
+    let call = state.client.get_orchestrator(origin, ask_for_everything());
     let answer = match timeout(limit, call).await {
         Ok(answer) => answer.map_err(Trouble::Client),
         Err(_) => Err(Trouble::Slow(limit)),
@@ -102,11 +103,11 @@ fn apply(state: &State, heard: Heard) {
     let change = match answer {
         Ok(measured) => match Quote::of(&measured.info, MODELS_MAX) {
             Some(quote) => book.answered(seat, quote, measured.round_trip, asked, now),
-            None => book.missed(seat, "it says that it does not work".to_owned()),
+            None => book.missed(seat, "it says that it does not work".to_owned(), now),
         },
         Err(Trouble::Client(error)) if is_capped(&error) => book.capped(seat, asked, now),
-        Err(Trouble::Client(error)) => book.missed(seat, chain(&error)),
-        Err(Trouble::Slow(limit)) => book.missed(seat, format!("no answer within {limit:?}")),
+        Err(Trouble::Client(error)) => book.missed(seat, chain(&error), now),
+        Err(Trouble::Slow(limit)) => book.missed(seat, format!("no answer within {limit:?}"), now),
     };
     drop(book);
     if let Some(Change { orchestrator, uri, reachable, detail }) = change {
@@ -123,8 +124,8 @@ async fn rebuild(state: &Arc<State>) {
     let generation = state.rounds.borrow().generation + 1;
     let (owner, at) = (Arc::clone(state), now());
     let built = tokio::task::spawn_blocking(move || {
-        let selection = owner.config.selection.as_ref();
-        market::build(offerings, selection, generation, at, &*owner.sink)
+        let (selection, customers) = (owner.config.selection.as_ref(), &owner.config.customers);
+        market::build(offerings, selection, customers, generation, at, &*owner.sink)
     });
     let markets: Markets = match built.await {
         Ok(markets) => markets,

@@ -2,16 +2,24 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use domain::breaker::BreakerState;
-use domain::id::JobId;
+use domain::id::{JobId, OrchestratorId};
 use domain::offering::Offering;
+use domain::standing::Wish;
 
-use crate::book::OrchestratorRow;
+use crate::BuildError;
+use crate::book::{AddError, OrchestratorRow};
 use crate::choose::{PLUGIN_SLOT, PolicyName};
-use crate::config::OnFault;
+use crate::config::{Caps, OnFault, OrchestratorConfig};
+use crate::discover::caught_up;
 use crate::record::{self, JobRow};
+use crate::sources::SourceRow;
 use crate::state::{State, now};
+
+/// Time for a change to count: snapshots are made anew in milliseconds.
+const SETTLE_MAX: Duration = Duration::from_secs(5);
 
 /// Looks into a running gateway. Clones look into the same one.
 #[derive(Clone)]
@@ -51,6 +59,17 @@ pub struct Counters {
     pub audits: u64,
 }
 
+/// An orchestrator that is not taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum AddRefused {
+    /// Its address is none, or would be spoken to in cleartext.
+    #[error(transparent)]
+    Address(#[from] BuildError),
+    /// The book does not take it.
+    #[error(transparent)]
+    Book(#[from] AddError),
+}
+
 impl GatewayHandle {
     pub(crate) const fn new(state: Arc<State>) -> Self {
         Self { state }
@@ -79,7 +98,61 @@ impl GatewayHandle {
 
     /// Lists the orchestrators in the order of the configuration.
     pub fn orchestrators(&self) -> Vec<OrchestratorRow> {
-        self.state.book().rows()
+        self.state.book().rows(now())
+    }
+
+    /// Takes in an orchestrator and asks it at once.
+    pub fn add(&self, orchestrator: OrchestratorConfig) -> Result<OrchestratorId, AddRefused> {
+        crate::origin(&orchestrator)?;
+        let id = self.state.book().add(orchestrator.name, &orchestrator.uri, "admin")?;
+        self.state.nudge.notify_one();
+        Ok(id)
+    }
+
+    /// Notes what the operator wants of the orchestrator of this name or address; `false`: there is
+    /// none. What runs there goes on.
+    pub fn wish(&self, name: &str, wish: Wish) -> bool {
+        let known = self.state.book().wish(name, wish);
+        self.state.changed.notify_one();
+        known
+    }
+
+    /// Waits until everything that was noted so far counts for jobs, at most [`SETTLE_MAX`].
+    pub async fn settled(&self) {
+        caught_up(&self.state, now() + SETTLE_MAX).await;
+    }
+
+    /// Ends the suspension of an orchestrator; `false`: there is none of this name or address.
+    pub fn lift(&self, name: &str) -> bool {
+        self.state.book().lift(name)
+    }
+
+    /// Forgets an orchestrator; `false`: there is none of this name or address. What runs there goes
+    /// on.
+    pub fn remove(&self, name: &str) -> bool {
+        let known = self.state.book().remove(name);
+        self.state.changed.notify_one();
+        known
+    }
+
+    /// Lists the sources of orchestrators.
+    pub fn sources(&self) -> Vec<SourceRow> {
+        self.state.sources().values().cloned().collect()
+    }
+
+    /// Returns the caps in force.
+    pub fn caps(&self) -> Caps {
+        Caps::clone(&self.state.caps.load())
+    }
+
+    /// Puts other caps in force, for jobs that are asked for from here on.
+    pub fn set_caps(&self, caps: Caps) {
+        self.state.caps.store(Arc::new(caps));
+    }
+
+    /// Returns why an orchestrator did not serve the jobs for which it was a candidate, counted.
+    pub fn why(&self, name: &str) -> serde_json::Value {
+        self.state.whys().json(name)
     }
 
     /// Lists what orchestrators offer that may be given work, by capability.

@@ -9,6 +9,7 @@ use domain::Class;
 use domain::capability::{BadName, Capability};
 use domain::resume::Resume;
 use http::HeaderMap;
+use http::header::AUTHORIZATION;
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 use url::Url;
@@ -17,7 +18,8 @@ use wire::error::{Reason, Refusal, Word};
 use wire::header::{MAX_PRICE, REQUEST_ID, RequestId};
 use wire::livepeer::{LiveStart, ParamsError};
 
-use crate::config::Config;
+use crate::config::{Caps, Config};
+use crate::customers;
 
 /// Time to resolve the host of a URL that a client gives.
 const RESOLVE_MAX: Duration = Duration::from_secs(3);
@@ -58,6 +60,8 @@ pub(crate) struct Ask {
     pub(crate) given: Given,
     /// Where the output goes on, if another orchestrator began it.
     pub(crate) resume: Option<Resume>,
+    /// Whose job it is: its place in [`Config::customers`].
+    pub(crate) customer: Option<usize>,
 }
 
 /// What is wrong with a request.
@@ -128,6 +132,7 @@ pub(crate) fn request_id(headers: &HeaderMap, body: &[u8]) -> String {
 /// Reads a start. URLs in it are judged by [`check_urls`].
 pub(crate) fn read(
     config: &Config,
+    caps: &Caps,
     headers: &HeaderMap,
     body: &[u8],
     request: &str,
@@ -149,8 +154,10 @@ pub(crate) fn read(
         control: url_in("control_url", &start.control_url)?,
         events: url_in("events_url", &start.events_url)?,
     };
+    let customer = customers::find(&config.customers, bearer(headers));
+    let tier = customer.and_then(|at| config.customers.get(at)).map_or("", |it| &it.tier);
     Ok(Ask {
-        cap_wei: config.caps.wei(&capability, asked),
+        cap_wei: caps.wei(&capability, tier, asked),
         start: LiveStart {
             gateway_request_id: request.to_owned(),
             stream_id: start.stream_id,
@@ -160,7 +167,13 @@ pub(crate) fn read(
         request: request.to_owned(),
         given,
         resume: None,
+        customer,
     })
+}
+
+/// Returns the key or token that a client presents.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ").map(str::trim)
 }
 
 fn price_in(headers: &HeaderMap) -> Result<Option<u64>, IntakeError> {
@@ -227,8 +240,8 @@ mod tests {
     fn the_lowest_of_all_caps_counts_and_an_empty_name_means_the_default() {
         let mut headers = HeaderMap::new();
         let read = |headers: &HeaderMap, body: &str| {
-            let ask =
-                read(&config(), headers, body.as_bytes(), "r").map_err(|it| it.to_string())?;
+            let ask = read(&config(), &config().caps, headers, body.as_bytes(), "r")
+                .map_err(|it| it.to_string())?;
             Ok::<_, String>((ask.capability.to_string(), ask.cap_wei))
         };
         let sketch = "live-video-to-video/sketch-video".to_owned();
@@ -257,7 +270,8 @@ mod tests {
                 "`params` is neither a JSON object nor the text of one",
             ),
         ] {
-            let error = read(&config, &HeaderMap::new(), body.as_bytes(), "r").unwrap_err();
+            let error =
+                read(&config, &config.caps, &HeaderMap::new(), body.as_bytes(), "r").unwrap_err();
             assert_eq!((error.to_string().as_str(), error.class()), (text, Class::Invalid));
         }
     }

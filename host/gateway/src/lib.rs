@@ -11,6 +11,7 @@ mod bridge;
 mod channels;
 mod choose;
 pub mod config;
+mod customers;
 mod discover;
 mod ended;
 mod given;
@@ -18,15 +19,19 @@ mod handle;
 mod intake;
 mod live;
 mod market;
+mod offerings;
 mod open;
 mod pump;
 mod record;
 mod replay;
+mod retries;
 mod routes;
 mod search;
+mod sources;
 mod start;
 mod state;
 mod steer;
+mod tally;
 
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
@@ -44,11 +49,12 @@ use wire::client::Client;
 use wire::tls::{PinError, Pins};
 use wire::trickle::{self, Store};
 
-pub use crate::book::OrchestratorRow;
+pub use crate::book::{AddError, ORCHESTRATORS_MAX, OrchestratorRow};
 pub use crate::choose::{InsteadOf, PolicyName};
 use crate::config::{AUDIT_ONE_IN, Config, OrchestratorConfig, Security};
-pub use crate::handle::{Counters, GatewayHandle, PolicyRow};
+pub use crate::handle::{AddRefused, Counters, GatewayHandle, PolicyRow};
 pub use crate::record::{JobRow, JobState};
+pub use crate::sources::{SourceRow, SourcesConfig};
 use crate::state::{State, Task, now};
 
 /// File of the certificates that were seen first.
@@ -98,7 +104,6 @@ impl BuildError {
 pub struct Gateway {
     state: Arc<State>,
     listener: tokio::net::TcpListener,
-    origins: Vec<Uri>,
     tasks: mpsc::Receiver<Task>,
     audits: mpsc::Receiver<audit::Task>,
     stop: watch::Sender<bool>,
@@ -115,14 +120,17 @@ impl Gateway {
         listener.set_nonblocking(true).map_err(BuildError::Listener)?;
         let address = listener.local_addr().map_err(BuildError::Listener)?;
         let listener = tokio::net::TcpListener::from_std(listener).map_err(BuildError::Listener)?;
-        let origins: Vec<Uri> =
-            config.orchestrators.iter().map(origin).collect::<Result<_, _>>()?;
+        for orchestrator in &config.orchestrators {
+            origin(orchestrator)?;
+        }
         let pins = Pins::load(&config.data_dir.join(PINS_FILE))?;
         let (stop, stopping) = watch::channel(false);
         let (tasks_in, tasks) = mpsc::channel(TASKS_QUEUE);
         let names = config.orchestrators.iter().map(|it| (it.name.clone(), it.uri.clone()));
         let one_in = config.selection.as_ref().map_or(AUDIT_ONE_IN, |it| it.audit_one_in);
         let (auditor, audits) = audit::Auditor::new(one_in);
+        let mut known = book::Book::new(names);
+        known.block(&config.blocklist);
         let limits = trickle::Limits {
             // Channels that their last readers have not left yet count as well.
             channels_max: config.limits.jobs_max.saturating_mul(CHANNELS_PER_JOB * 2),
@@ -132,10 +140,15 @@ impl Gateway {
             address,
             client: Client::new(pins, wire::client::Config::default()),
             sink,
-            book: Mutex::new(book::Book::new(names)),
+            book: Mutex::new(known),
             markets: ArcSwap::default(),
             store: Store::new(limits),
             records: Mutex::default(),
+            whys: Mutex::default(),
+            ledger: Mutex::default(),
+            sources: Mutex::default(),
+            retries: Mutex::default(),
+            caps: ArcSwap::from_pointee(config.caps.clone()),
             counted: choose::Counted::default(),
             auditor,
             jobs: state::Jobs::default(),
@@ -147,16 +160,17 @@ impl Gateway {
             config,
         });
         let handle = GatewayHandle::new(Arc::clone(&state));
-        Ok((Self { state, listener, origins, tasks, audits, stop }, handle))
+        Ok((Self { state, listener, tasks, audits, stop }, handle))
     }
 
     /// Serves until `shutdown` completes, then refuses new jobs and lets those that run send their
     /// tails within [`Config::drain`].
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
-        let Self { state, listener, origins, mut tasks, audits, stop } = self;
+        let Self { state, listener, mut tasks, audits, stop } = self;
         let (serving_ends, served_out) = oneshot::channel::<()>();
         let mut background = JoinSet::new();
-        background.spawn(discover::run(Arc::clone(&state), origins));
+        background.spawn(discover::run(Arc::clone(&state)));
+        background.spawn(sources::run(Arc::clone(&state)));
         background.spawn(sweep(Arc::clone(&state)));
         background.spawn(audit::run(audits, Arc::clone(&state)));
         let app = routes::app(Arc::clone(&state));

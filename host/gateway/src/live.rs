@@ -335,7 +335,7 @@ impl Live {
         if taken {
             job.output(now);
         }
-        if input != seen.input_bytes || self.channels.input.stats().buffered_bytes > 0 {
+        if input != seen.input_bytes || tallies.signs.waits_for_orchestrator() {
             seen.flow.input(now);
         }
         seen.flow.segment(tallies.signs.segment());
@@ -413,6 +413,8 @@ impl Live {
         ended::join(&mut last, legs);
         let text = serde_json::to_vec(&last).unwrap_or_default();
         let amount_wei = ended::amount_wei(&last);
+        let customers = &state.config.customers;
+        state.ledger().spend(customers, self.search.ask.customer, amount_wei, now());
         // The record first: who has read the event may look there.
         state.records().end(id, last, now());
         drop(events.send(Bytes::from(text)).await);

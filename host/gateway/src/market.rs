@@ -15,7 +15,8 @@ use plugin::{Candidate, PluginSlot, PreparedSelection, Scope, SetupError, Snapsh
 
 use crate::book::Row;
 use crate::choose::PLUGIN_SLOT;
-use crate::config::SelectionConfig;
+use crate::config::{CustomerConfig, SelectionConfig};
+use crate::customers;
 
 /// Capabilities with a snapshot: the policy engine has 256 instances, and each takes two of every
 /// version while snapshots change. The first by name count.
@@ -37,6 +38,7 @@ pub(crate) struct Market {
 pub(crate) fn build(
     offerings: BTreeMap<Capability, Vec<Row>>,
     selection: Option<&SelectionConfig>,
+    customers: &[CustomerConfig],
     generation: u64,
     now: Instant,
     sink: &dyn Sink,
@@ -50,6 +52,8 @@ pub(crate) fn build(
     let market = |(capability, rows): (Capability, Vec<Row>)| {
         let slot = selection.map(|selection| {
             let mut scope = Scope::new(capability.as_str(), Lot::live(), generation, unix_ms());
+            scope.tiers = customers::tiers(customers);
+            scope.customers.extend(customers.iter().map(|it| it.name.clone()));
             let candidates: Vec<_> =
                 rows.iter().map(|row| candidate(row, &mut scope, now)).collect();
             let snapshot = Snapshot::new(scope, &candidates).map(Arc::new);
@@ -90,6 +94,8 @@ fn candidate(row: &Row, scope: &mut Scope, now: Instant) -> Candidate {
         rtt_us: offering.rtt_us.unwrap_or(u32::MAX),
         attempts: offering.attempts,
         success_ppm: offering.success_ppm(),
+        latency_p50_us: row.starts_us.0.unwrap_or(u32::MAX),
+        latency_p99_us: row.starts_us.1.unwrap_or(u32::MAX),
         last_failure_ms: offering.failed_at.map_or(u32::MAX, ms),
         slots_free: offering.slots_free.unwrap_or(1),
         slots_total: offering.slots_total.unwrap_or(0),
@@ -153,7 +159,7 @@ mod tests {
         impl Sink for Deaf {
             fn emit(&self, _: domain::event::Event) {}
         }
-        let markets = build(book.offerings(), None, 1, now, &Deaf);
+        let markets = build(book.offerings(), None, &[], 1, now, &Deaf);
         assert!(markets[&capability].slot.is_none());
     }
 }

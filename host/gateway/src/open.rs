@@ -89,6 +89,7 @@ impl Opening {
         let Some(row) = course.rows.get(candidate).cloned() else { return };
         let (state, offering) = (Arc::clone(&self.state), &row.offering);
         let price = AgreedPrice::live(offering.price);
+        state.whys().count(Some(&offering.orchestrator), &course.job.passed_over());
         let bound = Bound {
             serving: Serving { id: offering.orchestrator.to_string(), uri: offering.uri.clone() },
             passed_over: course.reasons(),

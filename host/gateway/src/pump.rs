@@ -99,6 +99,8 @@ pub(crate) struct Signs {
     picture: AtomicI64,
     /// Whether output waits for the client.
     waits: AtomicBool,
+    /// Whether input waits for the orchestrator.
+    feeding: AtomicBool,
     /// Whether output went to the client in which no picture was seen.
     opaque: AtomicBool,
     /// Microseconds from one key frame of the input to the next; 0: not known.
@@ -110,6 +112,7 @@ impl Default for Signs {
         Self {
             picture: AtomicI64::new(i64::MIN),
             waits: AtomicBool::new(false),
+            feeding: AtomicBool::new(false),
             opaque: AtomicBool::new(false),
             segment_us: AtomicU64::new(0),
         }
@@ -139,6 +142,17 @@ impl Signs {
         Waits(&self.waits)
     }
 
+    /// Notes that input waits for the orchestrator, until what this returns is dropped.
+    fn wait_for_orchestrator(&self) -> Waits<'_> {
+        self.feeding.store(true, Ordering::Relaxed);
+        Waits(&self.feeding)
+    }
+
+    /// Says whether input waits for the orchestrator.
+    pub(crate) fn waits_for_orchestrator(&self) -> bool {
+        self.feeding.load(Ordering::Relaxed)
+    }
+
     /// Says whether output waits for the client.
     pub(crate) fn waits_for_client(&self) -> bool {
         self.waits.load(Ordering::Relaxed)
@@ -150,7 +164,7 @@ impl Signs {
     }
 }
 
-/// Output waits for the client while this lives.
+/// Media wait for the other side while this lives.
 pub(crate) struct Waits<'a>(&'a AtomicBool);
 
 impl Drop for Waits<'_> {
@@ -170,6 +184,7 @@ pub(crate) async fn feed(
     let mut breaks = 0;
     let mut post = None;
     while let Some(piece) = replay.next(signs.last_given()).await {
+        let _waiting = signs.wait_for_orchestrator();
         let sent = match piece {
             Piece::Begin(missing) => {
                 if missing {

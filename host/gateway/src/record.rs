@@ -384,7 +384,8 @@ pub(crate) fn reasons(
             Reason::NoCapability
             | Reason::NoSlot
             | Reason::Unreachable { .. }
-            | Reason::Refused { .. } => (None, None),
+            | Reason::Refused { .. }
+            | Reason::Withheld { .. } => (None, None),
         };
         let word = told(&entry.orchestrator)
             .filter(|_| matches!(entry.reason, Reason::Refused { .. }))

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use domain::event::Event;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{CONTENT_TYPE, HOST, HeaderValue, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
 use tokio::sync::oneshot;
 use tracing::Instrument;
@@ -21,8 +21,10 @@ use wire::serve::{App, Peer};
 
 use crate::channels::{BASE, Channels, JSON};
 use crate::intake::{self, Ask, GATEWAY};
+use crate::offerings;
 use crate::open::{Answer, Opening};
 use crate::record::Looked;
+use crate::retries::{self, Turn};
 use crate::start::PATH;
 use crate::state::{State, now};
 
@@ -34,6 +36,8 @@ pub(crate) fn app(state: Arc<State>) -> App {
         .route(PATH, post(start))
         .route("/v1/jobs/{job}", get(look).delete(end))
         .layer(DefaultBodyLimit::max(body_bytes_max))
+        .route(wire::offerings::PATH, get(offerings::published))
+        .route(wire::livepeer::NETWORK_PATH, get(offerings::listing))
         .route("/healthz", get(async || StatusCode::OK))
         .fallback(async || Refusal::new(Word::NoCapability, "nothing goes by that path"))
         .with_state(state);
@@ -52,7 +56,7 @@ async fn start(
         address.ip().to_canonical()
     });
     let span = tracing::info_span!("request", request);
-    let answer = answer(&state, client, &headers, &body, &request).instrument(span).await;
+    let answer = once(&state, client, &headers, &body, &request).instrument(span).await;
     let mut response = match answer {
         Ok(answer) => axum::Json(answer).into_response(),
         Err(refusal) => refusal.into_response(),
@@ -61,6 +65,34 @@ async fn start(
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response
+}
+
+/// Answers a start, one that is repeated with the answer that it had.
+async fn once(
+    state: &Arc<State>,
+    client: IpAddr,
+    headers: &HeaderMap,
+    body: &[u8],
+    request: &str,
+) -> Answer {
+    let Some(name) = retries::name(client, headers) else {
+        return answer(state, client, headers, body, request).await;
+    };
+    loop {
+        let turn = state.retries().begin(&name, now());
+        match turn {
+            Turn::First(sender) => {
+                let answer = answer(state, client, headers, body, request).await;
+                retries::settle(&sender, &answer);
+                return answer;
+            }
+            Turn::Again(waiting) => {
+                if let Some(answer) = retries::repeated(waiting).await {
+                    return Ok(answer);
+                }
+            }
+        }
+    }
 }
 
 async fn answer(
@@ -103,13 +135,17 @@ async fn open(
         let refusal = Refusal::new(Word::Unreachable, "the gateway is stopping");
         return Err((refusal, String::new()));
     }
-    let ask: Ask = intake::read(&state.config, headers, body, request)
+    let ask: Ask = intake::read(&state.config, &state.caps.load(), headers, body, request)
         .map_err(|error| (error.refusal(), String::new()))?;
     let capability = ask.capability.to_string();
     let refused = |refusal: Refusal| (refusal, capability.clone());
     intake::check_urls(&ask.given, &state.config.allowed_hosts)
         .await
         .map_err(|error| refused(error.refusal()))?;
+    state
+        .ledger()
+        .left(&state.config.customers, ask.customer, begun)
+        .map_err(|error| refused(limited(Word::Denied, error.to_string())))?;
     let limits = &state.config.limits;
     let admitted = state
         .records()
@@ -152,7 +188,10 @@ async fn look(
     headers: HeaderMap,
 ) -> Response {
     let records = state.records();
-    answer_for(&job, records.with_token(&job, bearer(&headers), |records, id| records.json(id)))
+    answer_for(
+        &job,
+        records.with_token(&job, intake::bearer(&headers), |records, id| records.json(id)),
+    )
 }
 
 /// `DELETE /v1/jobs/{job}`: ends the job; the answer is its record at this moment.
@@ -162,7 +201,7 @@ async fn end(
     headers: HeaderMap,
 ) -> Response {
     let records = state.records();
-    let ended = records.with_token(&job, bearer(&headers), |records, id| {
+    let ended = records.with_token(&job, intake::bearer(&headers), |records, id| {
         if let Some(asked) = records.asked(id) {
             asked.end.notify_one();
         }
@@ -187,8 +226,4 @@ fn answer_for(job: &str, looked: Looked<Option<String>>) -> Response {
             response
         }
     }
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ").map(str::trim)
 }

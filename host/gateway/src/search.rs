@@ -130,23 +130,32 @@ impl Search {
             return Ok((Vec::new(), Ranked { policy, order: Vec::new(), declined: None }));
         };
         let mut rows = market.rows.clone();
-        self.state.book().refresh(&mut rows);
+        self.state.book().refresh(&mut rows, now());
         let offerings: Vec<Offering> = rows.iter().map(|row| row.offering.clone()).collect();
         let wish = Wish {
             id: self.id.to_string(),
             cap_wei: self.ask.cap_wei,
+            customer: self.ask.customer,
+            customers: &self.state.config.customers,
             time_left: (self.begun + ANSWER_MAX).saturating_duration_since(now()),
             sink: &*self.state.sink,
             counted: &self.state.counted,
             auditor: &self.state.auditor,
         };
-        let selection = self.state.config.selection.as_ref();
-        choose::rank(market, selection, &offerings, &wish).map(|ranked| (rows, ranked)).map_err(
-            |error| {
+        let choose = |offerings: &[Offering]| {
+            let selection = self.state.config.selection.as_ref();
+            choose::rank(market, selection, offerings, &wish).map_err(|error| {
                 tracing::warn!(error = %error, "job refused for want of a policy");
                 Nobody::of(Refusal::new(Word::Fault, error.to_string()))
-            },
-        )
+            })
+        };
+        let mut ranked = choose(&offerings)?;
+        if ranked.order.is_empty() && offerings.iter().any(|it| it.suspended.is_some()) {
+            // One that failed of late is better than nobody.
+            let forgiven = |it: &Offering| Offering { suspended: None, ..it.clone() };
+            ranked = choose(&offerings.iter().map(forgiven).collect::<Vec<_>>())?;
+        }
+        Ok((rows, ranked))
     }
 
     /// Takes the first steps of a course; an error if they are the last.
@@ -181,9 +190,14 @@ impl Search {
     fn begin(&self, candidate: usize, course: &mut Course) {
         let Some(row) = course.rows.get(candidate).cloned() else { return };
         self.state.begin(row.seat);
+        let begun = now();
         let (state, ask) = (Arc::clone(&self.state), self.ask.clone());
         course.starts.push(Box::pin(async move {
             let started = start(&state.client, &row, &ask, &state.config.allowed_hosts).await;
+            if started.is_ok() {
+                let took = now().saturating_duration_since(begun);
+                state.book().started(row.seat, took);
+            }
             (candidate, started)
         }));
     }
@@ -271,7 +285,7 @@ impl Search {
         let markets = self.state.markets.load();
         let Some(market) = markets.get(&self.ask.capability) else { return false };
         let mut rows = market.rows.clone();
-        self.state.book().refresh(&mut rows);
+        self.state.book().refresh(&mut rows, now());
         rows.iter().any(|row| {
             row.seat != seat && select::objection(&row.offering, self.ask.cap_wei).is_none()
         })
@@ -296,6 +310,7 @@ impl Search {
 
     /// Says why nobody serves the job.
     fn verdict(&self, course: &Course) -> Refusal {
+        self.state.whys().count(None, &course.job.passed_over());
         let told = |who: &OrchestratorId| course.told.get(who).map(Refusal::word);
         let passed_over = course.job.passed_over();
         let reasons = record::reasons(&passed_over, told);
@@ -318,6 +333,7 @@ const fn blame(not: &NotStarted) -> Outcome {
         | Reason::NoCapability
         | Reason::PriceOverCap { .. }
         | Reason::Refused { .. }
+        | Reason::Withheld { .. }
         | Reason::OutScored { .. } => Outcome::Neither,
     }
 }
@@ -331,6 +347,7 @@ fn word(passed_over: &[PassedOver], told: impl Fn(&OrchestratorId) -> Option<Wor
         Reason::NoCapability => Word::NoCapability,
         Reason::Unreachable { .. } => Word::Unreachable,
         Reason::Refused { .. } => told(&entry.orchestrator).unwrap_or(Word::Denied),
+        Reason::Withheld { .. } => Word::Unreachable,
         Reason::OutScored { .. } => Word::Denied,
     };
     let word = Word::over_several(passed_over.iter().map(of));

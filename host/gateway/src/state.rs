@@ -17,10 +17,14 @@ use wire::trickle::Store;
 use crate::audit::Auditor;
 use crate::book::{Book, Outcome, Seat};
 use crate::choose::Counted;
-use crate::config::Config;
+use crate::config::{Caps, Config};
+use crate::customers::Ledger;
 use crate::discover::Round;
 use crate::market::Markets;
 use crate::record::Records;
+use crate::retries::Retries;
+use crate::sources::Sources;
+use crate::tally::Whys;
 
 /// Work that outlives the request that began it.
 pub(crate) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -46,6 +50,16 @@ pub(crate) struct State {
     /// The channels towards clients.
     pub(crate) store: Store,
     pub(crate) records: Mutex<Records>,
+    /// Why orchestrators did not serve.
+    pub(crate) whys: Mutex<Whys>,
+    /// Starts that clients may repeat.
+    pub(crate) retries: Mutex<Retries>,
+    /// How the sources of orchestrators are.
+    pub(crate) sources: Mutex<Sources>,
+    /// What customers have spent.
+    pub(crate) ledger: Mutex<Ledger>,
+    /// The most that work may cost, at this moment.
+    pub(crate) caps: ArcSwap<Caps>,
     pub(crate) counted: Counted,
     pub(crate) auditor: Auditor,
     pub(crate) jobs: Jobs,
@@ -68,6 +82,22 @@ impl State {
 
     pub(crate) fn records(&self) -> MutexGuard<'_, Records> {
         lock(&self.records)
+    }
+
+    pub(crate) fn retries(&self) -> MutexGuard<'_, Retries> {
+        lock(&self.retries)
+    }
+
+    pub(crate) fn sources(&self) -> MutexGuard<'_, Sources> {
+        lock(&self.sources)
+    }
+
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        lock(&self.ledger)
+    }
+
+    pub(crate) fn whys(&self) -> MutexGuard<'_, Whys> {
+        lock(&self.whys)
     }
 
     /// Notes that a job is tried at an orchestrator.

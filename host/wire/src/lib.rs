@@ -11,6 +11,7 @@ pub mod ended;
 pub mod error;
 pub mod header;
 pub mod livepeer;
+pub mod offerings;
 pub mod proto;
 pub mod serve;
 mod stream;

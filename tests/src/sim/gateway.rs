@@ -369,6 +369,7 @@ fn offering(index: usize, terms: &Terms, in_flight: u32, expires_at: Instant) ->
         attempts: 0,
         successes: 0,
         failed_at: None,
+        suspended: None,
         expires_at,
     }
 }

@@ -4,6 +4,7 @@
 
 mod check;
 mod compile;
+mod market;
 mod plugin;
 mod role;
 pub(crate) mod run;
@@ -51,6 +52,12 @@ enum Command {
     Run(run::Args),
     /// Check, inspect or measure a plugin
     Plugin(plugin::Args),
+    /// List, add, drain, block and remove the orchestrators of a running gateway
+    Orchestrators(market::OrchestratorsArgs),
+    /// Tell how a job of a running gateway went, and why
+    Explain(market::ExplainArgs),
+    /// Tell why an orchestrator was not chosen by a running gateway
+    Why(market::WhyArgs),
     /// Print versions of the program, its libraries and its devices
     Version(version::Args),
     /// Host the sessions of one device; started by an orchestrator
@@ -69,6 +76,9 @@ impl Cli {
             Command::Plugin(args) => args.json(),
             Command::Run(args) => args.json,
             Command::Version(args) => args.json,
+            Command::Orchestrators(args) => args.json,
+            Command::Explain(args) => args.json,
+            Command::Why(args) => args.json,
             Command::Gateway(_)
             | Command::Orchestrator(_)
             | Command::Up(_)
@@ -87,6 +97,9 @@ pub(crate) fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Check(args) => check::main(args, &cli.common),
         Command::Run(args) => run::main(args, &cli.common),
         Command::Plugin(args) => plugin::main(args, &cli.common),
+        Command::Orchestrators(args) => market::orchestrators(args, &cli.common),
+        Command::Explain(args) => market::explain(args, &cli.common),
+        Command::Why(args) => market::why(args, &cli.common),
         Command::Version(args) => version::main(args),
         Command::Worker(args) => worker::main(args, &cli.common),
         Command::Compile(args) => compile::main(args),

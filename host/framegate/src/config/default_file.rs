@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use super::section::Section;
 use super::{
-    Callers, Discovery, Encoder, Gateway, GatewayLimits, GrantSet, Limits, Log, Orchestrator,
-    Pipeline, Plugins, SecretSource,
+    Callers, Customer, Discovery, Encoder, Gateway, GatewayLimits, GrantSet, Limits, Log,
+    Orchestrator, Pipeline, Plugins, SecretSource,
 };
 
 /// Returns the text of `default.toml`. Keys stand as comments, so that a copy of it changes
@@ -17,6 +17,7 @@ pub(crate) fn text() -> String {
     table::<Gateway>("gateway", &mut text);
     table::<Discovery>("gateway.discovery", &mut text);
     table::<GatewayLimits>("gateway.limits", &mut text);
+    table::<Customer>("customers.NAME", &mut text);
     table::<Orchestrator>("orchestrator", &mut text);
     table::<Callers>("orchestrator.callers", &mut text);
     table::<Encoder>("orchestrator.encoder", &mut text);
@@ -63,7 +64,12 @@ mod tests {
 
     #[test]
     fn the_shipped_file_without_its_marks_is_the_default_configuration() {
-        let marks = ["orchestrator.pipelines.ID", "plugins.grants.ID", "plugins.secrets.NAME"];
+        let marks = [
+            "customers.NAME",
+            "orchestrator.pipelines.ID",
+            "plugins.grants.ID",
+            "plugins.secrets.NAME",
+        ];
         let plain = marks.into_iter().fold(text(), |plain, mark| {
             plain.replace(&format!("# [{mark}]"), &format!("[{mark}]"))
         });
@@ -78,6 +84,8 @@ mod tests {
         let pipelines = [("ID".to_owned(), Pipeline::default())].into();
         let plugin_grants = [("ID".to_owned(), GrantSet::default())].into();
         let secrets = [("NAME".to_owned(), SecretSource::default())].into();
-        assert_eq!(config, Config { pipelines, plugin_grants, secrets, ..Config::default() });
+        let customers = [("NAME".to_owned(), Customer::default())].into();
+        let all = Config { pipelines, plugin_grants, secrets, customers, ..Config::default() };
+        assert_eq!(config, all);
     }
 }

@@ -1,5 +1,6 @@
 //! `[gateway]`: the front door.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ section! {
         /// URLs of the orchestrators that may be given work, such as `"https://host:8935"`. With
         /// `framegate up` the own one is added.
         orchestrators: Vec<String> = Vec::new();
+        /// Names, URLs and wallet addresses of orchestrators that get no work.
+        blocklist: Vec<String> = Vec::new();
         /// What URLs given to clients begin with, such as `"https://gateway.example"`. Empty:
         /// `http://` and the host that the client asked for.
         public_url: String = String::new();
@@ -41,6 +44,11 @@ section! {
         /// Most that a lot (1,000,000 `lv2v-pixel-second`) may cost, in wei, unless a job says
         /// less.
         max_price_wei: u64 = PRICE_CAP_WEI;
+        /// The same for single pipelines, such as `{sketch-video=500, default=900}`;
+        /// `default` is for those that are not named.
+        max_price_wei_of: BTreeMap<String, u64> = BTreeMap::new();
+        /// The most that customers of a tier pay, where that is less: `{budget=400}`.
+        max_price_wei_of_tier: BTreeMap<String, u64> = BTreeMap::new();
         /// Plugin that selects orchestrators. Empty: the native rule.
         selection: String = "choose-orchestrator".to_owned();
         /// JSON document for that plugin. Empty: its defaults.
@@ -61,6 +69,21 @@ section! {
 }
 
 section! {
+    /// A customer, by its name. A client names itself by `Authorization: Bearer` and its key; one
+    /// that presents no key of these is nobody's customer.
+    Customer {
+        /// SHA-256 of its key, as `printf %s KEY | sha256sum` prints it.
+        key_sha256: String = String::new();
+        /// Its tier. Empty: none.
+        tier: String = String::new();
+        /// Wei that its jobs may come to in a period. 0: no limit.
+        budget_wei: u64 = 0;
+        /// The period.
+        period: Time = Time::secs(86_400);
+    }
+}
+
+section! {
     /// How the gateway learns what orchestrators offer.
     Discovery {
         /// Time between two questions to each orchestrator.
@@ -69,6 +92,14 @@ section! {
         window: Time = millis(DISCOVERY_WINDOW);
         /// Time after which a question is given up.
         timeout: Time = millis(DISCOVERY_MAX);
+        /// URL that names orchestrators: `[{"address": "https://host:8935", "score": 1.0}]`. Asked
+        /// once a minute; while it fails, what it said last stands.
+        webhook: String = String::new();
+        /// File that names orchestrators, in the same form or with one URL on each line. Looked at
+        /// every two seconds.
+        file: String = String::new();
+        /// URL of a gateway whose `/v1/offerings` names orchestrators. Asked once a minute.
+        gateway: String = String::new();
     }
 }
 

@@ -28,7 +28,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 pub(crate) use default_file::text as defaults;
-pub(crate) use gateway::{Discovery, Gateway, GatewayLimits};
+pub(crate) use gateway::{Customer, Discovery, Gateway, GatewayLimits};
 pub(crate) use grants::{GrantSet, SecretSource};
 pub(crate) use log::Log;
 pub(crate) use orchestrator::{Callers, Encoder, Limits, Orchestrator, Pipeline};
@@ -38,11 +38,12 @@ use section::{Findings, Reader, Section};
 
 /// Greatest size of a file in bytes; one with a thousand pipelines has 60 KiB.
 const BYTES_MAX: u64 = 1024 * 1024;
-/// Most pipelines that one orchestrator offers, and plugins with limits of their own: what a table
-/// still shows.
+/// Most pipelines that one orchestrator offers, plugins with limits of their own, and customers: what
+/// a table still shows.
 const IDS_MAX: usize = 256;
 /// Tables of the file, outer before inner.
-const TABLES: [&str; 13] = [
+const TABLES: [&str; 14] = [
+    "customers",
     "gateway",
     "gateway.discovery",
     "gateway.limits",
@@ -67,6 +68,8 @@ pub(crate) struct Config {
     pub(crate) discovery: Discovery,
     /// `[gateway.limits]`
     pub(crate) gateway_limits: GatewayLimits,
+    /// `[customers.NAME]`
+    pub(crate) customers: BTreeMap<String, Customer>,
     /// `[orchestrator]`
     pub(crate) orchestrator: Orchestrator,
     /// `[orchestrator.callers]`
@@ -116,6 +119,7 @@ impl Config {
             callers: read(root, "orchestrator.callers", &mut findings),
             encoder: read(root, "orchestrator.encoder", &mut findings),
             limits: read(root, "orchestrator.limits", &mut findings),
+            customers: read_by_id(root, "customers", &mut findings, Customer::read),
             pipelines: read_by_id(root, "orchestrator.pipelines", &mut findings, Pipeline::read),
             plugins: read(root, "plugins", &mut findings),
             plugin_limits: read_by_id(root, "plugins.limits", &mut findings, read_limits),
@@ -142,6 +146,7 @@ impl Config {
         plugins.insert("secrets".to_owned(), tree(&self.secrets).into());
         serde_json::json!({
             "gateway": gateway,
+            "customers": tree(&self.customers),
             "orchestrator": orchestrator,
             "plugins": plugins,
             "log": tree(&self.log),

@@ -77,6 +77,8 @@ impl Live {
         media.out.end_segment();
         (self.remote, self.candidate, self.row) = (remote, candidate, row);
         self.price = AgreedPrice::live(self.row.offering.price);
+        let others = course.job.passed_over();
+        self.state().whys().count(Some(&self.row.offering.orchestrator), &others);
         let swap = self.told(leg, begun);
         let bound = Bound {
             serving: Serving {

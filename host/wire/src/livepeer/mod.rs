@@ -4,6 +4,7 @@
 mod capability;
 mod credential;
 mod job;
+mod network;
 mod port;
 mod price;
 mod quote;
@@ -17,6 +18,7 @@ pub use credential::{
     CREDENTIAL_BYTES_MAX, CredentialError, payment_header, payment_in, segment_header, segment_in,
 };
 pub use job::{LiveAnswer, LiveStart, ParamsError, absolute};
+pub use network::{Listed, NETWORK_PATH, network_listing};
 pub use port::{Asked, Capped, OfferedDevice, Offers, Port, payment_answer, rpc};
 pub use price::{price_for, price_to_wire, unit_price};
 pub use quote::{Device, Quote, ask_for_everything, is_capped, start_headers};

@@ -1,13 +1,15 @@
 //! `[gateway]` as the role takes it.
 
 use domain::capability::Capability;
-use gateway::config::{DiscoveryConfig, Limits, OnFault, OrchestratorConfig};
+use gateway::config::{
+    Caps, CustomerConfig, DiscoveryConfig, Limits, OnFault, OrchestratorConfig, SourcesConfig,
+};
 use plugin::World;
 use wire::allow::AllowedHosts;
 
 use super::super::fallback::OnFault as Fallback;
 use super::super::units::{Size, Time};
-use super::super::{Config, Discovery, GatewayLimits, Problem};
+use super::super::{Config, Customer, Discovery, GatewayLimits, Problem};
 use super::{Chosen, Search, json_document, orchestrator_url, within};
 
 /// Most orchestrators that one gateway asks: each costs a connection and a call an interval.
@@ -33,8 +35,14 @@ const BUFFERED: std::ops::RangeInclusive<Size> = Size(256 << 10)..=Size(4 << 30)
 pub(crate) struct GatewayPlan {
     /// The orchestrators that the file names.
     pub(crate) orchestrators: Vec<OrchestratorConfig>,
+    /// Where others come from.
+    pub(crate) sources: SourcesConfig,
     /// How they are asked.
     pub(crate) discovery: DiscoveryConfig,
+    /// The most that work may cost.
+    pub(crate) caps: Caps,
+    /// Customers.
+    pub(crate) customers: Vec<CustomerConfig>,
     /// Pipeline of a job that names none.
     pub(crate) default_pipeline: Option<String>,
     /// Selects orchestrators; none: the native rule.
@@ -76,7 +84,10 @@ impl GatewayPlan {
         json_document("gateway.selection_config", &own.selection_config, problems);
         Self {
             orchestrators: own.orchestrators.iter().map(OrchestratorConfig::at).collect(),
+            sources: sources(&config.discovery, problems),
             discovery: discovery(&config.discovery, problems),
+            caps: caps(config, problems),
+            customers: customers(config, problems),
             default_pipeline: filled(&own.default_pipeline),
             selection,
             previous,
@@ -86,6 +97,46 @@ impl GatewayPlan {
             limits: limits(&config.gateway_limits, problems),
         }
     }
+}
+
+/// The name under `max_price_wei_of` for every pipeline that is not named.
+const OTHERS: &str = "default";
+
+fn caps(config: &Config, problems: &mut Vec<Problem>) -> Caps {
+    let own = &config.gateway;
+    let mut caps = Caps::of(own.max_price_wei);
+    caps.by_tier.clone_from(&own.max_price_wei_of_tier);
+    caps.others_wei = own.max_price_wei_of.get(OTHERS).copied();
+    for (id, wei) in own.max_price_wei_of.iter().filter(|(id, _)| *id != OTHERS) {
+        match Capability::live(id) {
+            Ok(capability) => drop(caps.by_capability.insert(capability, *wei)),
+            Err(error) => {
+                let key = format!("gateway.max_price_wei_of.{id}");
+                problems.push(Problem::new(key, error.to_string()));
+            }
+        }
+    }
+    caps
+}
+
+fn customers(config: &Config, problems: &mut Vec<Problem>) -> Vec<CustomerConfig> {
+    let customer = |(name, set): (&String, &Customer)| {
+        let key = set.key_sha256.to_ascii_lowercase();
+        let digits = key.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if key.len() != 64 || !digits {
+            let message = format!("`{}` is no SHA-256 (64 hexadecimal digits)", set.key_sha256);
+            let problem = Problem::new(format!("customers.{name}.key_sha256"), message);
+            problems.push(problem.hint("`printf %s KEY | sha256sum` prints one"));
+        }
+        CustomerConfig {
+            name: name.clone(),
+            key_sha256: key,
+            tier: set.tier.clone(),
+            budget_wei: (set.budget_wei > 0).then_some(set.budget_wei),
+            period: set.period.duration(),
+        }
+    };
+    config.customers.iter().map(customer).collect()
 }
 
 fn filled(text: &str) -> Option<String> {
@@ -101,6 +152,22 @@ fn discovery(set: &Discovery, problems: &mut Vec<Problem>) -> DiscoveryConfig {
         interval: set.interval.duration(),
         window: set.window.duration(),
         hard_stop: set.timeout.duration(),
+    }
+}
+
+fn sources(set: &Discovery, problems: &mut Vec<Problem>) -> SourcesConfig {
+    let mut url = |key: &str, text: &str| {
+        let good = |url: url::Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+        if !text.is_empty() && !url::Url::parse(text).is_ok_and(good) {
+            let key = format!("gateway.discovery.{key}");
+            problems.push(Problem::new(key, format!("`{text}` is no HTTP URL")));
+        }
+        filled(text)
+    };
+    SourcesConfig {
+        webhook: url("webhook", &set.webhook),
+        gateway: url("gateway", &set.gateway),
+        file: filled(&set.file).map(Into::into),
     }
 }
 

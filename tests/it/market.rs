@@ -90,8 +90,8 @@ fn the_market_is_published_capped_steered_and_explained() {
     let listed = text(&ask(&market, &["orchestrators", "--json"]));
     let listed: Value = serde_json::from_str(&listed).expect("JSON");
     let row = |name: &str| {
-        let rows = listed["orchestrators"].as_array().expect("a list").iter();
-        rows.cloned().find(|row| row["orchestrator"] == json!(name)).expect("it is known")
+        let mut rows = listed["orchestrators"].as_array().expect("a list").iter();
+        rows.find(|row| row["orchestrator"] == json!(name)).cloned().expect("it is known")
     };
     assert_eq!(
         (&row(&served)["standing"], &row(other)["standing"]),

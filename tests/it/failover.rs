@@ -104,8 +104,9 @@ async fn round(market: &mut Market, segments: &[Bytes], harm: Harm) -> Round {
         }
         (uri, harmed)
     };
-    let (output, (), events, (uri, harmed)) =
+    let (output, taken, events, (uri, harmed)) =
         tokio::join!(job.watch(&seen), job.publish_paced(segments, LIVE), job.events(), harming);
+    taken.expect("the gateway takes all of it");
     match harm {
         Harm::KillWorker => {}
         Harm::KillOrchestrator => {
@@ -150,8 +151,9 @@ async fn pause(market: &Market, segments: &[Bytes]) {
     let job = LiveJob::start(&gateway, "sketch-video", "{}").await;
     let seen = Mutex::new(Vec::new());
     let paced = Paced { pause_before: Some(3), pause: Duration::from_secs(10), ..LIVE };
-    let (_, (), ended) =
+    let (_, taken, ended) =
         tokio::join!(job.watch(&seen), job.publish_paced(segments, paced), job.ended());
+    taken.expect("the gateway takes all of it");
     assert_eq!(ended["frames"]["out"], json!(RATE as usize * SECONDS), "{ended}");
     let record = job.record(&gateway).await;
     assert_eq!(record["swaps"], json!([]), "{record}");

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use wire::client::{Client, Config};
 use wire::livepeer::{LiveAnswer, LiveStart};
 use wire::tls::Pins;
-use wire::trickle::{Ask, Publisher, Subscriber};
+use wire::trickle::{Ask, PublishError, Publisher, Subscriber};
 use wire::ts::{Event, Scanner};
 
 /// Media type of live media.
@@ -73,8 +73,13 @@ impl LiveJob {
     }
 
     /// Publishes each segment in `pieces` equal parts over `lasting`, as a camera would, and closes
-    /// the input. Before segment `pause_before` nothing is sent for `pause`.
-    pub async fn publish_paced(&self, segments: &[Bytes], paced: Paced) {
+    /// the input. Before segment `pause_before` nothing is sent for `pause`. An error if the gateway
+    /// does not take all of it.
+    pub async fn publish_paced(
+        &self,
+        segments: &[Bytes],
+        paced: Paced,
+    ) -> Result<(), PublishError> {
         let mut publisher = Publisher::new(self.client.clone(), &self.answer.publish_url, MPEG_TS);
         let mut due = tokio::time::Instant::now();
         for (number, segment) in segments.iter().enumerate() {
@@ -85,12 +90,12 @@ impl LiveJob {
             let part = segment.len().div_ceil(paced.pieces);
             for piece in segment.chunks(part.max(1)) {
                 tokio::time::sleep_until(due).await;
-                post.write(Bytes::copy_from_slice(piece)).await.expect("a segment is taken");
+                post.write(Bytes::copy_from_slice(piece)).await?;
                 due += paced.lasting / u32::try_from(paced.pieces).unwrap_or(u32::MAX);
             }
-            post.end().await.expect("a segment is taken");
+            post.end().await?;
         }
-        publisher.close().await.expect("the input can be closed");
+        publisher.close().await
     }
 
     /// Reads the whole output as it comes; tells each picture's time (1/90,000 s) and when it came.

@@ -1,8 +1,9 @@
 //! Watching a session's input: which of its segments were in work when it ended by a fault, and
 //! whether the next one is known for that.
 //!
-//! A segment is told by the digest of its first bytes: whoever sends it again sends the same, and it
-//! is known before the rest of it has come. Which ones were in work follows from how far the worker
+//! A segment is told by the digest of its first picture's first bytes: whoever sends it again sends
+//! the same, whatever tables it writes before them, and it is known before the rest of it has come.
+//! Which ones were in work follows from how far the worker
 //! had read, as far as it said so.
 //!
 //! **Invariant:** where no segment is poisonous to the pipeline, nothing is held back.
@@ -14,12 +15,16 @@ use std::time::Instant;
 use bytes::Bytes;
 use domain::poison::{Poisonous, SegmentDigest, Suspects};
 use plugin::Digest;
+use wire::ts::{Event, Scanner};
 
 use crate::admit::lock;
 
-/// Bytes at the beginning of a segment by which it is told: the tables of its tracks and the start
-/// of its first picture with its time, which are there at once however slow the rest comes.
+/// Bytes at the beginning of a segment that are looked at to tell it: the tables of its tracks and
+/// the start of its first picture with its time, which are there at once however slow the rest comes.
 const HEAD_BYTES: usize = 4 << 10;
+/// Bytes from its first picture on by which it is told. What comes before them is not its own: a
+/// gateway that sends it to another orchestrator writes its own tables there.
+const TOLD_BY_BYTES: usize = 2 << 10;
 /// Segments that are remembered while a session runs: more than the bytes in question ever hold of
 /// segments that are worth the name.
 const SEGMENTS_MAX: usize = 64;
@@ -120,7 +125,7 @@ impl Watch {
 
     fn know(&mut self) -> Result<(), Poisonous> {
         let Some(head) = self.head.take() else { return Ok(()) };
-        let digest = Digest::of(&head).0;
+        let digest = Digest::of(told_by(&head)).0;
         lock(&self.suspects).check(&self.pipeline, digest, Instant::now())?;
         if self.segments.len() == SEGMENTS_MAX {
             self.segments.pop_front();
@@ -132,6 +137,26 @@ impl Watch {
         self.segments.push_back(Segment { at: self.passed - gone, digest });
         Ok(())
     }
+}
+
+/// Returns the bytes of a segment's head by which it is told: from its first picture on, or all of
+/// them where none begins early enough.
+fn told_by(head: &[u8]) -> &[u8] {
+    let mut picture = None;
+    let mut note = |event| {
+        if let Event::Unit { track, offset, .. } = event
+            && track.kind.is_video()
+        {
+            picture.get_or_insert(offset);
+        }
+    };
+    let mut scanner = Scanner::new();
+    scanner.feed(head, &mut note);
+    scanner.finish(&mut note);
+    let from = picture.and_then(|offset| usize::try_from(offset).ok());
+    let own = from.and_then(|from| head.get(from..));
+    let whole = own.filter(|own| own.len() >= TOLD_BY_BYTES || head.len() < HEAD_BYTES);
+    whole.map_or(head, |own| &own[..own.len().min(TOLD_BY_BYTES)])
 }
 
 #[cfg(test)]
@@ -193,5 +218,39 @@ mod tests {
         let blamed: Vec<bool> = all.iter().map(blamed).collect();
         let wanted = [false, false, true, true, true, false, false, false, false];
         assert_eq!(blamed, wanted, "the fifth, and what the pipeline may not have had by then");
+    }
+
+    /// A packet of `payload` on track `pid`, where a table or a picture begins.
+    fn packet(pid: u16, payload: &[u8]) -> Vec<u8> {
+        let mut packet = vec![0x47, 0x40 | (pid >> 8) as u8, pid as u8, 0x10];
+        packet.extend(payload);
+        packet.resize(188, 0xff);
+        packet
+    }
+
+    #[test]
+    fn a_segment_is_the_same_one_whatever_tables_are_written_before_its_first_picture() {
+        // One H.264 track, 0x101, with the check sums of both sections.
+        let programs = [0, 0, 0xb0, 0x0d, 0, 1, 0xc1, 0, 0, 0, 1, 0xe1, 0, 0xe8, 0xf9, 0x5e, 0x7d];
+        let tracks = [
+            0, 2, 0xb0, 0x12, 0, 1, 0xc1, 0, 0, 0xe1, 1, 0xf0, 0, 0x1b, 0xe1, 1, 0xf0, 0, 0x4f,
+            0xc4, 0x3d, 0x1b,
+        ];
+        let tables = [packet(0, &programs), packet(0x100, &tracks)].concat();
+        let described = packet(0x11, &[0, 0x42, 0xf0, 0x11]);
+        let picture = |shade: u8| {
+            let head = [0, 0, 1, 0xe0, 0, 0, 0x80, 0x80, 5, 0x21, 0, 1, 0, 1, 0, 0, 1, 0x65];
+            let mut bytes = packet(0x101, &[&head[..], &[shade; 100]].concat());
+            let mut rest = vec![0x47, 1, 1, 0x10];
+            rest.resize(188, shade);
+            bytes.extend(rest.repeat(25));
+            bytes
+        };
+        let ours = [described, tables.clone(), picture(1)].concat();
+        let moved = [tables.clone(), picture(1)].concat();
+        let other = [tables, picture(2)].concat();
+        assert_eq!(told_by(&ours[..HEAD_BYTES]), told_by(&moved[..HEAD_BYTES]));
+        assert_ne!(told_by(&moved[..HEAD_BYTES]), told_by(&other[..HEAD_BYTES]));
+        assert_eq!(told_by(&[7; HEAD_BYTES]), [7; HEAD_BYTES], "what is no transport stream");
     }
 }

@@ -1,17 +1,22 @@
 //! The WASI interfaces that language runtimes import whether or not a plugin uses them, served
 //! without effect: no files, no environment, no sockets, an input that is at its end, output that
-//! is kept up to a limit for the log, a clock and random numbers that the caller fixes.
+//! is kept for the log, the newest up to a limit, a clock and random numbers that the caller fixes.
 //!
 //! No function here blocks: whoever waits for a time is told that it has come.
 //!
 //! **Invariant:** with a fixed clock and seed every answer is a function of the calls so far.
 
+mod closed;
+
 use std::time::Instant;
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::{
-    ComponentNamedList, ComponentType, Lift, Linker, LinkerInstance, Lower, Resource, ResourceType,
+    Component, ComponentNamedList, ComponentType, Lift, Linker, LinkerInstance, Lower, Resource,
+    ResourceType,
 };
+
+use closed::Closed;
 
 use crate::limits::LimitHit;
 use crate::snapshot::unix_ms;
@@ -23,8 +28,8 @@ const RANDOM_BYTES_MAX: u64 = 64 * 1024;
 /// The patch level that these texts follow; any 0.2 links to it.
 const VERSION: &str = "0.2.6";
 
-/// Interfaces served here, without version.
-pub(crate) const INTERFACES: [&str; 20] = [
+/// Interfaces served here, without version; beside those of [`closed`].
+const INTERFACES: [&str; 19] = [
     "wasi:cli/environment",
     "wasi:cli/exit",
     "wasi:cli/stdin",
@@ -43,7 +48,6 @@ pub(crate) const INTERFACES: [&str; 20] = [
     "wasi:random/random",
     "wasi:random/insecure",
     "wasi:random/insecure-seed",
-    "wasi:filesystem/types",
     "wasi:filesystem/preopens",
 ];
 
@@ -53,7 +57,6 @@ enum Pollable {}
 enum IoError {}
 enum TerminalInput {}
 enum TerminalOutput {}
-enum Descriptor {}
 
 /// What a guest reads as the time.
 #[derive(Debug, Clone, Copy)]
@@ -100,9 +103,12 @@ impl Shim {
         Some(text)
     }
 
+    /// Keeps the newest of what is written: what a guest says last is why it ended.
     fn write(&mut self, bytes: &[u8]) {
-        let room = OUTPUT_BYTES_MAX - self.output.len();
-        self.output.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        let bytes = &bytes[bytes.len().saturating_sub(OUTPUT_BYTES_MAX)..];
+        let too_many = (self.output.len() + bytes.len()).saturating_sub(OUTPUT_BYTES_MAX);
+        self.output.drain(..too_many);
+        self.output.extend_from_slice(bytes);
     }
 
     fn monotonic_ns(&self) -> u64 {
@@ -159,17 +165,30 @@ struct DateTime {
 
 type Written = (Result<(), StreamError>,);
 
-/// Links every interface of [`INTERFACES`].
-pub(crate) fn add_to_linker<T: HasShim>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+/// Returns whether a component may import `interface`: it is served, in any release of 0.2.
+pub(crate) fn serves(interface: &str) -> bool {
+    let name = without_version(interface);
+    let version = interface[name.len()..].strip_prefix('@').unwrap_or_default();
+    version.starts_with("0.2.") && (INTERFACES.contains(&name) || closed::has(name))
+}
+
+/// Links every interface that is served, as `component` imports it.
+pub(crate) fn add_to_linker<T: HasShim>(
+    linker: &mut Linker<T>,
+    component: &Component,
+) -> wasmtime::Result<()> {
     io(linker)?;
     cli(linker)?;
     clocks_and_random(linker)?;
-    let mut types = interface(linker, "wasi:filesystem/types")?;
-    types.resource("descriptor", ResourceType::host::<Descriptor>(), |_, _| Ok(()))?;
+    closed::add_to_linker(linker, component)?;
     let mut preopens = interface(linker, "wasi:filesystem/preopens")?;
     give(&mut preopens, "get-directories", |_, (): ()| {
-        Ok((Vec::<(Resource<Descriptor>, String)>::new(),))
+        Ok((Vec::<(Resource<Closed>, String)>::new(),))
     })
+}
+
+fn without_version(interface: &str) -> &str {
+    interface.split('@').next().unwrap_or_default()
 }
 
 fn interface<'a, T>(
@@ -334,10 +353,12 @@ fn clocks_and_random<T: HasShim>(linker: &mut Linker<T>) -> wasmtime::Result<()>
 
 #[cfg(test)]
 #[test]
-fn output_is_kept_up_to_a_limit_and_a_fixed_clock_stands_still() {
+fn the_newest_output_is_kept_up_to_a_limit_and_a_fixed_clock_stands_still() {
     let mut shim = Shim::new(Clock::Fixed(1_500), 7);
     shim.write(&[b'x'; 3 * OUTPUT_BYTES_MAX]);
-    assert_eq!(shim.take_output().map(|text| text.len()), Some(OUTPUT_BYTES_MAX));
+    shim.write(b"why it ended");
+    let text = shim.take_output().unwrap();
+    assert!(text.ends_with("xwhy it ended") && text.len() == OUTPUT_BYTES_MAX, "{text}");
     assert_eq!(shim.take_output(), None);
     assert_eq!(shim.monotonic_ns(), 1_500_000_000);
     assert_eq!((shim.wall().seconds, shim.wall().nanoseconds), (1, 500_000_000));

@@ -99,7 +99,7 @@ pub fn fit(bytes: &[u8], world: World) -> Result<Fit, Unreadable> {
         fit.imports.push(name.clone());
         match (contract::interface(contract::imports(world), name), interface) {
             (Some(ours), Some(theirs)) => imported(&mut fit, name, theirs, ours),
-            (None, Some(_)) if is_wasi(name) => {}
+            (None, Some(_)) if wasi::serves(name) => {}
             _ => fit.missing_imports.push(absent(world, name)),
         }
     }
@@ -211,11 +211,6 @@ fn other_level(name: &str) -> Option<String> {
     let level = level::of(name).unwrap_or_default();
     let text = || format!("level `{level}` of the contract, and this host speaks {LEVELS}");
     (!LEVELS.speak(level)).then(text)
-}
-
-fn is_wasi(import: &str) -> bool {
-    let (name, version) = import.split_once('@').unwrap_or((import, ""));
-    wasi::INTERFACES.contains(&name) && version.starts_with("0.2.")
 }
 
 /// Compares two interface names up to their level, as the engine does when it links them.

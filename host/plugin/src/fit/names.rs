@@ -6,9 +6,10 @@
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use super::{bare, contract, is_wasi, other_level, same};
+use super::{bare, contract, other_level, same};
 use crate::grants::{Grant, Grants, withheld};
 use crate::manifest::World;
+use crate::wasi;
 
 /// Returns everything about `component` that does not fit `world`.
 pub(crate) fn misfits(
@@ -34,7 +35,7 @@ pub(crate) fn misfits(
 
 /// Says why an import is not given; `None`: it is.
 fn import(interface: &str, world: World, asked: &Grants, allowed: &Grants) -> Option<String> {
-    if is_wasi(interface) {
+    if wasi::serves(interface) {
         return None;
     }
     let name = bare(interface);

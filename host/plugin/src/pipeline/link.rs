@@ -38,7 +38,7 @@ impl Linked {
         component: &Component,
         granted: &Grants,
     ) -> wasmtime::Result<Self> {
-        let pre = linker(engine, granted)?.instantiate_pre(component)?;
+        let pre = linker(engine, component, granted)?.instantiate_pre(component)?;
         let handler = session_handler::GuestIndices::new(&pre)?;
         // It is optional as a whole: a component that has half of it is wrong.
         let named = "framegate:media/session-state@0.1.0";
@@ -60,9 +60,13 @@ impl Linked {
 }
 
 /// Makes the linker of one grant set.
-fn linker(engine: &PipelineEngine, granted: &Grants) -> wasmtime::Result<Linker<PipelineState>> {
+fn linker(
+    engine: &PipelineEngine,
+    component: &Component,
+    granted: &Grants,
+) -> wasmtime::Result<Linker<PipelineState>> {
     let mut linker = Linker::new(&engine.engine);
-    wasi::add_to_linker(&mut linker)?;
+    wasi::add_to_linker(&mut linker, component)?;
     macro_rules! add {
         ($($interface:ident),+) => {
             { $( $interface::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?; )+ }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use wasmtime::Store;
-use wasmtime::component::{InstancePre, Linker};
+use wasmtime::component::{Component, InstancePre, Linker};
 
 use crate::engine::PolicyEngine;
 use crate::fault::{Fault, Identity};
@@ -65,7 +65,8 @@ impl<G: Guest> Code<G> {
     ) -> Result<Self, LoadError> {
         let (component, who) =
             load::component(engine.loading(), manifest, bytes, G::WORLD, &Grants::default())?;
-        let linked = linker::<G>(engine).and_then(|linker| linker.instantiate_pre(&component));
+        let linked = linker::<G>(engine, &component);
+        let linked = linked.and_then(|linker| linker.instantiate_pre(&component));
         let pre = linked.and_then(G::pre);
         let pre = pre.map_err(|error| load::does_not_fit(&who, G::WORLD, &error))?;
         let limits = limits.lowered_by(&manifest.limits);
@@ -104,9 +105,12 @@ impl<G: Guest> Code<G> {
     }
 }
 
-fn linker<G: Guest>(engine: &PolicyEngine) -> wasmtime::Result<Linker<PolicyState>> {
+fn linker<G: Guest>(
+    engine: &PolicyEngine,
+    component: &Component,
+) -> wasmtime::Result<Linker<PolicyState>> {
     let mut linker = Linker::new(&engine.engine);
-    wasi::add_to_linker(&mut linker)?;
+    wasi::add_to_linker(&mut linker, component)?;
     G::add_to_linker(&mut linker)?;
     Ok(linker)
 }

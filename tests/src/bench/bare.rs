@@ -11,7 +11,7 @@ use wasmtime::component::{
     Component, ComponentType, Instance, InstancePre, Lift, Linker, Lower, TypedFunc, Val,
 };
 use wasmtime::{
-    Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Store,
+    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Store,
 };
 
 use super::Skipped;
@@ -30,7 +30,8 @@ impl From<wasmtime::Error> for Skipped {
     }
 }
 
-fn common() -> Config {
+/// `keep` bytes of a memory stay resident when its slot is free.
+fn common(keep: usize) -> Config {
     let mut config = Config::new();
     config.wasm_component_model(true);
     config.concurrency_support(false);
@@ -42,13 +43,15 @@ fn common() -> Config {
         .total_core_instances(INSTANCES * 8)
         .total_memories(INSTANCES * 2)
         .total_tables(INSTANCES * 4)
-        .max_memory_size(MEMORY_BYTES_MAX);
+        .max_memory_size(MEMORY_BYTES_MAX)
+        .linear_memory_keep_resident(keep)
+        .pagemap_scan(Enabled::Auto);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
 }
 
 fn policy_config() -> Config {
-    let mut config = common();
+    let mut config = common(1 << 20);
     config.consume_fuel(true);
     config.cranelift_nan_canonicalization(true);
     config.wasm_relaxed_simd(false);
@@ -108,7 +111,7 @@ impl Bare {
         folder: &Path,
         give: impl FnOnce(&mut Linker<()>) -> wasmtime::Result<()>,
     ) -> Result<Self, Skipped> {
-        let mut config = common();
+        let mut config = common(256 << 10);
         config.epoch_interruption(true);
         config.wasm_relaxed_simd(true);
         config.relaxed_simd_deterministic(true);

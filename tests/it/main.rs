@@ -14,4 +14,5 @@ mod plugin;
 mod policies;
 mod recovery;
 mod sim;
+mod strangers;
 mod tidy;

@@ -10,6 +10,7 @@ pub mod probe;
 pub mod rig;
 mod rng;
 pub mod sim;
+pub mod vary;
 
 use std::path::PathBuf;
 

@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
-/// Compares `text` with `file` of this crate's folder.
+/// Folder of the program's crate, also from the crate that compiles these modules once more.
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../host/framegate");
+
+/// Compares `text` with `file` of the folder of the program's crate.
 #[track_caller]
 pub(crate) fn compare(file: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let path = Path::new(FOLDER).join(file);
     if std::env::var_os("UPDATE_EXPECT").is_some() {
         std::fs::write(&path, text).expect("written");
     }

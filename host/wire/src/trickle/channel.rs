@@ -117,7 +117,7 @@ impl Channel {
                 .count(),
             buffered_bytes: state.buffered,
             buffered_bytes_peak: state.counters.buffered_peak,
-            open_writes: state.segments.iter().filter(|s| s.phase != Phase::Ended).count(),
+            open_writes: state.segments.iter().filter(|s| s.is_being_written()).count(),
             open_reads: state.readers.iter().map(|reader| reader.gets.len()).sum(),
             written_at: state.written_at,
             closed: state.closed_at.is_some(),

@@ -338,7 +338,8 @@ impl Segment {
         }
     }
 
-    fn is_being_written(&self) -> bool {
+    /// Says whether a writer is there who has not ended it; a hole has none.
+    pub(super) fn is_being_written(&self) -> bool {
         self.phase != Phase::Ended && self.writers > 0
     }
 }

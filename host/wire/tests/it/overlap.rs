@@ -21,3 +21,14 @@ async fn an_open_upper_segment_never_keeps_the_lower_one_out() {
     while reader.chunk().await.is_some() {}
     assert_eq!(reader.next_segment().await.unwrap().seq, 1);
 }
+
+#[tokio::test]
+async fn a_number_that_was_left_out_is_written_by_nobody() {
+    let store = store();
+    let channel = store.create("c", small()).unwrap();
+    let upper = channel.begin(Some(3), false).unwrap();
+    upper.write(vec![1].into()).await.unwrap();
+    assert_eq!(channel.stats().open_writes, 1);
+    upper.end();
+    assert_eq!(channel.stats().open_writes, 0);
+}

@@ -16,6 +16,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -28,7 +29,7 @@ use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::{TlsAcceptor, TlsStream};
 use tower_service::Service;
 
@@ -59,6 +60,9 @@ pub struct Config {
     pub connections_max: usize,
     /// Time for the TLS handshake.
     pub handshake: Duration,
+    /// Time for the body of a request to a router: whoever sends a byte now and then holds no
+    /// connection for good. Segments are trickle's to judge.
+    pub body: Duration,
     /// Time for open requests to end after the shutdown began.
     pub drain: Duration,
 }
@@ -68,6 +72,8 @@ impl Default for Config {
         Self {
             connections_max: 4096,
             handshake: Duration::from_secs(10),
+            // The longest that is taken, 1 MiB, at 280 kbit/s.
+            body: Duration::from_secs(30),
             drain: Duration::from_secs(10),
         }
     }
@@ -97,7 +103,11 @@ impl App {
         self
     }
 
-    async fn call(mut self, request: Request<Incoming>) -> Result<Response<AppBody>, Infallible> {
+    async fn call(
+        mut self,
+        request: Request<Incoming>,
+        body_wait: Duration,
+    ) -> Result<Response<AppBody>, Infallible> {
         let head = request.headers();
         let bytes: usize = head.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
         if bytes > HEADER_BYTES_MAX {
@@ -110,6 +120,8 @@ impl App {
                 Ok(answer(store, base, request).await.map(AppBody::Trickle))
             }
             Some(_) | None => {
+                let end = Box::pin(sleep(body_wait));
+                let request = request.map(|body| Body::new(Timely { body, end }));
                 let answer = self.router.call(request).await;
                 answer.map(|answer| answer.map(AppBody::Router))
             }
@@ -117,10 +129,45 @@ impl App {
     }
 }
 
+/// A request's body that has to be there in time.
+struct Timely {
+    body: Incoming,
+    end: Pin<Box<Sleep>>,
+}
+
+/// A body was not there in time.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the body took too long")]
+struct TooSlow;
+
+impl HttpBody for Timely {
+    type Data = Bytes;
+    type Error = Box<dyn Error + Send + Sync>;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let Self { body, end } = self.get_mut();
+        match Pin::new(body).poll_frame(cx) {
+            Poll::Ready(frame) => Poll::Ready(frame.map(|frame| frame.map_err(Into::into))),
+            Poll::Pending => end.as_mut().poll(cx).map(|()| Some(Err(TooSlow.into()))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// Body of any answer.
 enum AppBody {
     Trickle(TrickleBody),
-    Router(axum::body::Body),
+    Router(Body),
 }
 
 impl HttpBody for AppBody {
@@ -186,7 +233,8 @@ pub async fn serve(
                 continue;
             }
         };
-        let (tls, app, handshake) = (tls.clone(), app.clone(), config.handshake);
+        let (tls, app) = (tls.clone(), app.clone());
+        let (handshake, body_wait) = (config.handshake, config.body);
         let (builder, watcher) = (Arc::clone(&builder), graceful.watcher());
         connections.spawn(async move {
             let _slot = slot;
@@ -194,7 +242,7 @@ pub async fn serve(
             let Some(stream) = greet(socket, tls, handshake).await else { return };
             let service = service_fn(move |mut request: Request<Incoming>| {
                 request.extensions_mut().insert(peer);
-                app.clone().call(request)
+                app.clone().call(request, body_wait)
             });
             let served = builder.serve_connection(TokioIo::new(stream), service);
             if let Err(error) = watcher.watch(served.into_owned()).await {

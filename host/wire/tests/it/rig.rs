@@ -32,10 +32,15 @@ pub(crate) struct Server {
 impl Server {
     /// Serves an application.
     pub(crate) async fn start(app: App, tls: Option<Arc<ServerConfig>>) -> Self {
+        Self::with(app, tls, Config::default()).await
+    }
+
+    /// Serves an application within limits of the test's own.
+    pub(crate) async fn with(app: App, tls: Option<Arc<ServerConfig>>, config: Config) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let config = Config { drain: Duration::from_millis(200), ..Config::default() };
+        let config = Config { drain: Duration::from_millis(200), ..config };
         let served = tokio::spawn(serve(listener, tls, app, config, async {
             let _ = stopped.await;
         }));

@@ -1,6 +1,7 @@
 //! The facts that are both a log line and a metric. A crate hands each one once to the [`Sink`] it
 //! was built with; what becomes of it there is telemetry's business.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::id::{JobId, OrchestratorId, SessionId};
@@ -226,6 +227,13 @@ pub enum Event {
         reachable: bool,
         /// For people.
         detail: String,
+    },
+    /// A listener closed a connection whose peer held all that it may.
+    ConnectionRefused {
+        /// Its address.
+        peer: IpAddr,
+        /// Connections that it held.
+        held: usize,
     },
     /// A channel gave up on a reader that took nothing.
     ChannelGap {

@@ -174,11 +174,11 @@ impl Gateway {
         background.spawn(sweep(Arc::clone(&state)));
         background.spawn(audit::run(audits, Arc::clone(&state)));
         let app = routes::app(Arc::clone(&state));
-        let serve =
-            wire::serve::serve(listener, None, app, wire::serve::Config::default(), async {
-                // The sender is dropped: nothing else happens to it.
-                let _ = served_out.await;
-            });
+        let (limits, sink) = (wire::serve::Config::default(), Arc::clone(&state.sink));
+        let serve = wire::serve::serve(listener, None, app, limits, sink, async {
+            // The sender is dropped: nothing else happens to it.
+            let _ = served_out.await;
+        });
         let work = async {
             let mut jobs: JoinSet<()> = JoinSet::new();
             tokio::pin!(shutdown);

@@ -157,7 +157,8 @@ impl Orchestrator {
         background.spawn(supervisor.run());
         background.spawn(sweep(Arc::clone(&state)));
         let mut sessions: JoinSet<()> = JoinSet::new();
-        let serve = wire::serve::serve(listener, tls, app, wire::serve::Config::default(), async {
+        let (limits, sink) = (wire::serve::Config::default(), Arc::clone(&state.sink));
+        let serve = wire::serve::serve(listener, tls, app, limits, sink, async {
             // The sender is dropped or used: either way serving ends.
             let _ = served_out.await;
         });

@@ -14,6 +14,7 @@ pub mod livepeer;
 pub mod offerings;
 pub mod proto;
 pub mod serve;
+mod shares;
 mod stream;
 pub mod tls;
 pub mod trickle;

@@ -3,7 +3,7 @@
 //! is answered.
 //!
 //! **Invariant:** there are at most [`Config::connections_max`] connections; further ones wait in
-//! the listener's backlog.
+//! the listener's backlog. No peer has more of them than its share: further ones are closed at once.
 //! **Invariant:** after [`serve`] returns no connection of its is open.
 
 use std::convert::Infallible;
@@ -18,6 +18,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
+use domain::event::{Event, Sink};
 use http::{Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -33,6 +34,7 @@ use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::{TlsAcceptor, TlsStream};
 use tower_service::Service;
 
+use crate::shares::Shares;
 use crate::stream::{Stream, tune};
 use crate::trickle::server::{TrickleBody, answer};
 use crate::trickle::{ReadError, Store};
@@ -58,6 +60,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Config {
     /// Connections at once.
     pub connections_max: usize,
+    /// Connections at once of one peer: of one address, or one network of 64 bits of IPv6.
+    pub connections_per_peer_max: usize,
+    /// The same of a peer on this machine, such as a proxy that stands for all clients there are.
+    pub connections_local_max: usize,
     /// Time for the TLS handshake.
     pub handshake: Duration,
     /// Time for the body of a request to a router: whoever sends a byte now and then holds no
@@ -71,6 +77,11 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             connections_max: 4096,
+            // A job takes up to eight, with those that are opened ahead, and one client may have 64
+            // jobs: twice that, so that two behind one address fit, and no three peers take all.
+            connections_per_peer_max: 1024,
+            // All 256 jobs through a proxy here, at twelve each; the rest stays for the network.
+            connections_local_max: 3072,
             handshake: Duration::from_secs(10),
             // The longest that is taken, 1 MiB, at 280 kbit/s.
             body: Duration::from_secs(30),
@@ -202,16 +213,19 @@ impl HttpBody for AppBody {
 }
 
 /// Serves until `shutdown` completes, then lets open requests end within [`Config::drain`] and
-/// breaks off the rest. `tls`: `None` serves cleartext.
+/// breaks off the rest. `tls`: `None` serves cleartext. `sink` is told of connections that are
+/// refused.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Arc<ServerConfig>>,
     app: App,
     config: Config,
+    sink: Arc<dyn Sink>,
     shutdown: impl Future<Output = ()>,
 ) {
     let tls = tls.map(TlsAcceptor::from);
     let slots = Arc::new(Semaphore::new(config.connections_max));
+    let shares = Shares::new(config.connections_per_peer_max, config.connections_local_max);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let builder = Arc::new(builder());
@@ -233,11 +247,18 @@ pub async fn serve(
                 continue;
             }
         };
+        let share = match shares.take(peer.0.ip()) {
+            Ok(share) => share,
+            Err(held) => {
+                sink.emit(Event::ConnectionRefused { peer: peer.0.ip(), held });
+                continue;
+            }
+        };
         let (tls, app) = (tls.clone(), app.clone());
         let (handshake, body_wait) = (config.handshake, config.body);
         let (builder, watcher) = (Arc::clone(&builder), graceful.watcher());
         connections.spawn(async move {
-            let _slot = slot;
+            let _held = (slot, share);
             tune(&socket);
             let Some(stream) = greet(socket, tls, handshake).await else { return };
             let service = service_fn(move |mut request: Request<Incoming>| {

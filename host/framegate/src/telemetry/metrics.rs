@@ -90,6 +90,8 @@ names! {
     WORKER_START = Wait "framegate_worker_start_seconds";
     /// Orchestrators that became reachable (`to="reachable"`) or unreachable.
     ORCHESTRATORS_CHANGED = Counter "framegate_orchestrators_changed_total";
+    /// Connections refused because their peer held as many as it may.
+    CONNECTIONS_REFUSED = Counter "framegate_connections_refused_total";
     /// Readers given up because they took nothing.
     CHANNEL_GAPS = Counter "framegate_channel_gaps_total";
     /// Segments that such readers lost.

@@ -1,6 +1,6 @@
 //! Events become log lines and metrics. The one list of which event is which.
 //!
-//! **Invariant:** every event is counted; what a plugin can cause in any number is logged once a
+//! **Invariant:** every event is counted; what a plugin or a peer can cause in any number is logged once a
 //! minute for each different thing, with the count of those left unsaid.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -38,7 +38,7 @@ fn lock(repeats: &Mutex<Repeats>) -> MutexGuard<'_, Repeats> {
     repeats.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Names what an event that a plugin can cause in any number is about, so that equal ones are told
+/// Names what an event that a plugin or a peer can cause in any number is about, so that equal ones are told
 /// once a minute. What the plugin itself wrote is no part of it: it could differ each time.
 fn repeated(event: &Event) -> Option<String> {
     Some(match event {
@@ -50,6 +50,7 @@ fn repeated(event: &Event) -> Option<String> {
         }
         Event::PriceCorrected { plugin, bound, .. } => format!("price {plugin} {bound}"),
         Event::PipelineReplaced { pipeline, by, .. } => format!("replaced {pipeline} {by}"),
+        Event::ConnectionRefused { peer, .. } => format!("connection {peer}"),
         _ => return None,
     })
 }
@@ -98,6 +99,7 @@ fn count(event: &Event) {
             let to = if *reachable { "reachable" } else { "unreachable" };
             counter!(names::ORCHESTRATORS_CHANGED, "to" => to).increment(1);
         }
+        Event::ConnectionRefused { .. } => counter!(names::CONNECTIONS_REFUSED).increment(1),
         Event::ChannelGap { segments, .. } => {
             counter!(names::CHANNEL_GAPS).increment(1);
             counter!(names::CHANNEL_GAP_SEGMENTS).increment(*segments);
@@ -231,6 +233,9 @@ fn tell_of_plugins(event: Event, unsaid: u64) {
         }
         Event::PipelineReplaced { session, pipeline, by } => {
             warn!(%session, pipeline, by, unsaid, "pipeline replaced");
+        }
+        Event::ConnectionRefused { peer, held } => {
+            warn!(%peer, held, unsaid, "connection refused");
         }
         event => tell_of_sessions(event),
     }

@@ -6,7 +6,9 @@ use serde_json::json;
 use tokio::time::timeout;
 use wire::trickle::Publisher;
 
-use crate::rig::{Manner, Orch, PIPELINE, Rig, SOON};
+use std::sync::Arc;
+
+use crate::rig::{Manner, Orch, PIPELINE, Rig, SOON, Seen};
 
 #[tokio::test]
 async fn a_job_goes_through_with_its_segments_its_record_and_its_last_event() {
@@ -137,9 +139,9 @@ async fn urls_of_the_clients_own_take_the_place_of_channels() {
     let url = format!("http://{}/t/", listener.local_addr().unwrap());
     let app = wire::serve::App::new(axum::Router::new()).with_trickle("/t/", store);
     let config = wire::serve::Config::default();
-    let server = tokio::spawn(wire::serve::serve(listener, None, app, config, async {
-        std::future::pending().await
-    }));
+    let sink = Arc::new(Seen::default());
+    let server =
+        tokio::spawn(wire::serve::serve(listener, None, app, config, sink, std::future::pending()));
     let orch = Orch::start(Manner::default()).await;
     let rig = Rig::start(&[&orch], |config| {
         config.allowed_hosts = wire::allow::AllowedHosts::new(["127.0.0.1"]);

@@ -108,7 +108,14 @@ impl Orch {
             .merge(rpc(Shared(Arc::clone(&port))));
         let app = App::new(router).with_trickle(BASE, port.store.clone());
         let config = wire::serve::Config { drain: Duration::ZERO, ..Default::default() };
-        let served = tokio::spawn(serve(listener, None, app, config, std::future::pending()));
+        let served = tokio::spawn(serve(
+            listener,
+            None,
+            app,
+            config,
+            Arc::new(Seen::default()),
+            std::future::pending(),
+        ));
         Self { address, controls, port, served }
     }
 

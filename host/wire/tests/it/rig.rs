@@ -1,10 +1,11 @@
 //! Servers on loopback ports, and a client that says exactly what a test says.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
+use domain::event::{Event, Sink};
 use rustls::ServerConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -25,8 +26,20 @@ pub(crate) const BASE: &str = "/ai/trickle/";
 pub(crate) struct Server {
     /// Where it listens.
     pub(crate) address: SocketAddr,
+    /// What it told.
+    pub(crate) seen: Arc<Seen>,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<()>,
+}
+
+/// Keeps events for tests to look at.
+#[derive(Debug, Default)]
+pub(crate) struct Seen(pub(crate) Mutex<Vec<Event>>);
+
+impl Sink for Seen {
+    fn emit(&self, event: Event) {
+        self.0.lock().unwrap().push(event);
+    }
 }
 
 impl Server {
@@ -41,10 +54,12 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let config = Config { drain: Duration::from_millis(200), ..config };
-        let served = tokio::spawn(serve(listener, tls, app, config, async {
+        let seen = Arc::new(Seen::default());
+        let sink = Arc::clone(&seen);
+        let served = tokio::spawn(serve(listener, tls, app, config, sink, async {
             let _ = stopped.await;
         }));
-        Self { address, stop: Some(stop), served }
+        Self { address, seen, stop: Some(stop), served }
     }
 
     /// Serves a store's channels in cleartext.
@@ -65,7 +80,7 @@ impl Server {
 
     /// Opens a connection.
     pub(crate) async fn connect(&self) -> Peer {
-        Peer { socket: TcpStream::connect(self.address).await.unwrap(), read: Vec::new() }
+        Peer::over(TcpStream::connect(self.address).await.unwrap())
     }
 
     /// Sends one request on a connection of its own and returns the whole answer.
@@ -116,6 +131,11 @@ impl Answer {
 }
 
 impl Peer {
+    /// Speaks over a connection.
+    pub(crate) fn over(socket: TcpStream) -> Self {
+        Self { socket, read: Vec::new() }
+    }
+
     /// Sends bytes.
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
         timeout(SOON, self.socket.write_all(bytes)).await.expect("sends in time").unwrap();
@@ -147,7 +167,8 @@ impl Peer {
             .await;
     }
 
-    async fn more(&mut self) -> bool {
+    /// Reads on; `false`: the connection is at its end.
+    pub(crate) async fn more(&mut self) -> bool {
         let mut buffer = [0; 4096];
         let read = timeout(SOON, self.socket.read(&mut buffer)).await.expect("answers in time");
         let read = read.unwrap_or(0);

@@ -1,6 +1,7 @@
 //! Certificates and pins over real handshakes.
 
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
@@ -10,7 +11,7 @@ use wire::client::{Client, ClientError, Config, ConnectError};
 use wire::serve::App;
 use wire::tls::{Fingerprint, Identity, PinError, Pins};
 
-use crate::rig::Server;
+use crate::rig::{Seen, Server};
 
 async fn serve(identity: &Identity) -> Server {
     let app = App::new(Router::new().route("/", get(|| async { "hello" })));
@@ -90,6 +91,7 @@ async fn the_first_certificate_is_pinned_and_another_one_refused() {
         Some(config),
         app,
         wire::serve::Config::default(),
+        Arc::new(Seen::default()),
         std::future::pending(),
     ));
     let client = Client::new(pins.clone(), Config::default());

@@ -1,7 +1,8 @@
 //! Loading: from a manifest to compiled code that is known to fit its world.
 //!
 //! Compiling takes from milliseconds to seconds, so loading belongs on a blocking thread, as do
-//! `describe` and `prepare`. All imports and exports that do not fit are named at once.
+//! `describe` and `prepare`. All imports, exports and types that do not fit are named at once, in the
+//! words of `framegate plugin check`.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,7 @@ use crate::code::{CompileError, Loader, NoCode};
 use crate::digest::Digest;
 use crate::engine::EngineSetup;
 use crate::fault::{Fault, FaultKind, INSTANTIATE, Identity};
-use crate::fit::misfits;
+use crate::fit::ungranted;
 use crate::grants::Grants;
 use crate::info::PluginInfo;
 use crate::limits::{Amount, LimitHit};
@@ -183,12 +184,22 @@ pub(crate) fn component(
     }
     let who =
         Identity { plugin: plugin(), version: manifest.version.clone(), digest: Digest::of(bytes) };
+    let withheld = |imports: &mut dyn Iterator<Item = &str>| {
+        ungranted(imports, world, &manifest.grants, allowed)
+    };
     match loader.load(engine, setup, world, &who, bytes) {
+        // There is code only of what fits its world.
         Ok(component) => {
-            let problems = misfits(engine, &component, world, &manifest.grants, allowed);
+            let kind = component.component_type();
+            let problems = withheld(&mut kind.imports(engine).map(|(name, _)| name));
             if problems.is_empty() {
                 return Ok((component, who));
             }
+            Err(LoadError::DoesNotFit { plugin: plugin(), world, problems })
+        }
+        Err(NoCode::Compile(CompileError::DoesNotFit(misfit))) => {
+            let mut problems = misfit.problems;
+            problems.extend(withheld(&mut misfit.imports.iter().map(String::as_str)));
             Err(LoadError::DoesNotFit { plugin: plugin(), world, problems })
         }
         Err(NoCode::NoSlotFits(reason)) => Err(LoadError::NoSlotFits { plugin: plugin(), reason }),

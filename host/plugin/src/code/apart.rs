@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
-use super::compile::{ANSWER_CODE, ANSWER_REFUSED, CompileError};
+use super::compile::{ANSWER_CODE, ANSWER_DOES_NOT_FIT, ANSWER_REFUSED, CompileError, Misfit};
 use super::{CODE_BYTES_MAX, CodeKey};
 use crate::engine::EngineSetup;
 use crate::manifest::World;
@@ -139,6 +139,7 @@ fn judge(
             Ok(answer)
         }
         ANSWER_REFUSED => Err(CompileError::Refused(text(&answer))),
+        ANSWER_DOES_NOT_FIT => Err(CompileError::DoesNotFit(Misfit::from_lines(&text(&answer)))),
         _ => Err(CompileError::OtherBuild(program.display().to_string())),
     }
 }

@@ -9,6 +9,7 @@ use wasmtime::Engine;
 
 use super::CodeKey;
 use crate::engine::EngineSetup;
+use crate::fit::fit;
 use crate::load::COMPONENT_BYTES_MAX;
 use crate::manifest::World;
 
@@ -16,8 +17,13 @@ use crate::manifest::World;
 pub(super) const ANSWER_CODE: u8 = 0;
 /// What follows is why the compiler refuses the component.
 pub(super) const ANSWER_REFUSED: u8 = 1;
+/// What follows is what the component imports, and all of it that does not fit its world, in lines.
+pub(super) const ANSWER_DOES_NOT_FIT: u8 = 2;
 /// The child would make other code than its parent runs.
 pub(super) const ANSWER_OTHER_BUILD: u8 = 3;
+
+/// Problems of a component that are told, and imports: several times what a world has.
+const LINES_MAX: usize = 256;
 
 /// Why there is no code.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +31,9 @@ pub enum CompileError {
     /// The bytes are no component, or use what this engine has switched off.
     #[error("{0}")]
     Refused(String),
+    /// It is a component of another shape than its world's, so that there was nothing to compile.
+    #[error("{}", .0.problems.join("; "))]
+    DoesNotFit(Misfit),
     /// The compiler's process could not be started.
     #[error("starting the compiler `{program}`")]
     Start {
@@ -53,24 +62,66 @@ pub enum CompileError {
     OtherBuild(String),
 }
 
+/// What does not fit, and what is imported besides.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Misfit {
+    /// Everything that does not fit the world, a sentence each.
+    pub problems: Vec<String>,
+    /// Everything that it imports, by interface.
+    pub imports: Vec<String>,
+}
+
+impl Misfit {
+    /// Writes it as lines: the imports, which have no spaces in their names, then each problem.
+    fn to_lines(&self) -> String {
+        let mut text = self.imports.join(" ");
+        for problem in &self.problems {
+            text.push('\n');
+            text.push_str(&problem.replace('\n', " "));
+        }
+        text
+    }
+
+    /// Reads what [`Misfit::to_lines`] has written.
+    pub(super) fn from_lines(text: &str) -> Self {
+        let mut lines = text.lines().map(str::to_owned);
+        let imports = lines.next().unwrap_or_default();
+        let imports = imports.split_whitespace().map(str::to_owned).collect();
+        Self { imports, problems: lines.collect() }
+    }
+}
+
 impl CompileError {
     /// Returns the class: what the component did to the compiler is the component's fault.
     pub const fn class(&self) -> domain::Class {
         match self {
-            Self::Refused(_) | Self::Died { .. } | Self::Slow(_) | Self::TooLarge(_) => {
-                domain::Class::Invalid
-            }
+            Self::Refused(_)
+            | Self::DoesNotFit(_)
+            | Self::Died { .. }
+            | Self::Slow(_)
+            | Self::TooLarge(_) => domain::Class::Invalid,
             Self::Start { .. } | Self::OtherBuild(_) => domain::Class::Internal,
         }
     }
 }
 
-/// Compiles `bytes` in this process.
-pub(super) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Vec<u8>, CompileError> {
+/// Compiles `bytes` in this process if they fit `world`, so that there is code of nothing else.
+pub(super) fn compile(
+    engine: &Engine,
+    world: World,
+    bytes: &[u8],
+) -> Result<Vec<u8>, CompileError> {
     // No text form: what a stranger sends is a component or nothing.
     if !bytes.starts_with(b"\0asm") {
         let text = "it does not begin as a component does (`\\0asm`)";
         return Err(CompileError::Refused(text.to_owned()));
+    }
+    let fit = fit(bytes, world).map_err(|error| CompileError::Refused(error.to_string()))?;
+    if !fit.is_good() {
+        let (mut problems, mut imports) = (fit.problems(), fit.imports);
+        problems.truncate(LINES_MAX);
+        imports.truncate(LINES_MAX);
+        return Err(CompileError::DoesNotFit(Misfit { problems, imports }));
     }
     engine.precompile_component(bytes).map_err(|error| CompileError::Refused(format!("{error:#}")))
 }
@@ -91,12 +142,26 @@ pub fn compile_for_parent(
     let (kind, answer) = if CodeKey::of(&bytes, world, &engine, setup).hex() != key {
         (ANSWER_OTHER_BUILD, Vec::new())
     } else {
-        match compile(&engine, &bytes) {
+        match compile(&engine, world, &bytes) {
             Ok(code) => (ANSWER_CODE, code),
+            Err(CompileError::DoesNotFit(misfit)) => {
+                (ANSWER_DOES_NOT_FIT, misfit.to_lines().into_bytes())
+            }
             Err(error) => (ANSWER_REFUSED, error.to_string().into_bytes()),
         }
     };
     output.write_all(&[kind])?;
     output.write_all(&answer)?;
     output.flush()
+}
+
+#[cfg(test)]
+#[test]
+fn what_does_not_fit_reads_the_same_on_the_other_side() {
+    for problems in [vec![], vec!["it imports `a`".to_owned(), "it does not export `b`".to_owned()]]
+    {
+        let imports = problems.iter().map(|_| "a:b/c@0.1.0".to_owned()).collect();
+        let misfit = Misfit { problems, imports };
+        assert_eq!(Misfit::from_lines(&misfit.to_lines()), misfit);
+    }
 }

@@ -123,7 +123,7 @@ impl Loader {
         bytes: &[u8],
     ) -> Result<Vec<u8>, CompileError> {
         match &self.compiler {
-            Compiler::Here => compile::compile(engine, bytes),
+            Compiler::Here => compile::compile(engine, world, bytes),
             Compiler::Apart(program) => {
                 apart::compile(program, setup, world, key, bytes, apart::WALL_TIME_MAX)
             }

@@ -18,11 +18,12 @@ use wasmtime::component::Component;
 
 use crate::digest::Digest;
 use crate::engine::{EngineSetup, wasmtime_version};
+use crate::fit;
 use crate::manifest::World;
 
 pub use apart::{ADDRESS_SPACE_MAX, CPU_TIME_MAX, WALL_TIME_MAX};
 pub use cache::{Cache, CacheError, SECRET_BYTES, unseal};
-pub use compile::{CompileError, compile_for_parent};
+pub use compile::{CompileError, Misfit, compile_for_parent};
 pub(crate) use loader::NoCode;
 pub use loader::{Compiler, Loader};
 
@@ -30,8 +31,9 @@ pub use loader::{Compiler, Loader};
 /// and the largest component is 64 MiB.
 pub const CODE_BYTES_MAX: usize = 320 << 20;
 
-/// What compiled code depends on, all of it: the component, its world, the engine's configuration,
-/// the version of the compiler and the instructions of this processor.
+/// What compiled code depends on, all of it: the component, its world, the contract that it was found
+/// to fit, the engine's configuration, the version of the compiler and the instructions of this
+/// processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CodeKey(pub [u8; 32]);
 
@@ -57,6 +59,7 @@ impl CodeKey {
             hash.update([0]);
         }
         let mut all = Feed(hash);
+        fit::hash_contract(&mut all);
         engine.precompile_compatibility_hash().hash(&mut all);
         Self(all.0.finalize().into())
     }

@@ -1,10 +1,13 @@
 //! The contract that this host was built from: names and spelled types of every interface, and
 //! which world has which. Written by `build.rs`.
 
+use std::hash::{Hash, Hasher};
+
 use super::same;
 use crate::manifest::World as WorldName;
 
 /// A function: its parameters in order, and its result, empty if it has none.
+#[derive(Hash)]
 pub(super) struct Function {
     pub(super) name: &'static str,
     pub(super) params: &'static [(&'static str, &'static str)],
@@ -12,12 +15,14 @@ pub(super) struct Function {
 }
 
 /// An interface with its functions and the types that it names, resources left out.
+#[derive(Hash)]
 pub(super) struct Interface {
     pub(super) name: &'static str,
     pub(super) functions: &'static [Function],
     pub(super) types: &'static [(&'static str, &'static str)],
 }
 
+#[derive(Hash)]
 struct World {
     name: &'static str,
     imports: &'static [&'static str],
@@ -26,6 +31,12 @@ struct World {
 }
 
 include!(concat!(env!("OUT_DIR"), "/contract.rs"));
+
+/// Feeds the whole contract to `hasher`: what fitted another one may not fit this.
+pub(crate) fn hash_contract(hasher: &mut impl Hasher) {
+    INTERFACES.hash(hasher);
+    WORLDS.hash(hasher);
+}
 
 fn world(name: WorldName) -> &'static World {
     WORLDS.iter().find(|world| world.name == name.name()).expect("every world is written down")

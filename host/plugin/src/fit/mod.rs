@@ -15,7 +15,8 @@ use std::fmt;
 use contract::Function;
 use spell::{Interface, Item, Spelled};
 
-pub(crate) use names::misfits;
+pub(crate) use contract::hash_contract;
+pub(crate) use names::ungranted;
 
 use crate::level::{self, LEVELS};
 use crate::manifest::World;

@@ -1,6 +1,12 @@
 //! Components that fit and that do not, written as text.
 
+use std::path::Path;
+
 use super::*;
+use crate::limits::Limits;
+use crate::load::LoadError;
+use crate::manifest::Manifest;
+use crate::{PolicyEngine, PricingRule};
 
 fn of(text: &str, world: World) -> Fit {
     fit(&wat::parse_str(text).unwrap(), world).unwrap()
@@ -103,4 +109,29 @@ fn long_types_are_told_apart_by_what_differs() {
     assert!(how.contains("last: u64") && how.contains("last: u32"), "{how}");
     assert!(how.len() < 200, "{how}");
     assert_eq!(differs("", "u32").unwrap(), "is nothing, not `u32`");
+}
+
+#[test]
+fn what_a_check_finds_is_refused_at_load_in_the_same_words() {
+    let of_other_type = exporting(
+        "framegate:policy/pricing@0.1.0",
+        "prepare",
+        r#"(memory (export "memory") 1) (func (export "f") (param i64))"#,
+        r#"(param "config" u64)"#,
+    );
+    let unneeded = r#"(component (import "framegate:policy/meter@0.1.0" (instance
+        (export "late-units" (func (result u32))))))"#;
+    let manifest = "[plugin]\nid='a'\nversion='1.0.0'\nworld='pricing-rule'\napi='0.1'\n\
+                    component='a.wasm'";
+    let manifest = Manifest::parse(manifest, Path::new("/p")).unwrap();
+    let engine = PolicyEngine::new().unwrap();
+    for text in [of_other_type.as_str(), unneeded] {
+        let bytes = wat::parse_str(text).unwrap();
+        let fit = fit(&bytes, World::PricingRule).unwrap();
+        assert_eq!(fit.mismatched_types.len(), 1);
+        match PricingRule::load(&engine, &manifest, &bytes, Limits::policy()).err() {
+            Some(LoadError::DoesNotFit { problems, .. }) => assert_eq!(problems, fit.problems()),
+            other => panic!("{other:?}"),
+        }
+    }
 }

@@ -98,15 +98,15 @@ fn an_import_that_is_not_granted_is_refused_by_name_in_every_version_of_its_inte
             let wanted = format!(
                 "it imports `{name}`, which is not granted: the operator does not allow `{grant}`"
             );
-            assert_eq!(denied[0], wanted);
+            assert!(denied.contains(&wanted), "{denied:?}");
             let denied = problems(&bytes, "", all());
             let wanted = format!(
                 "it imports `{name}`, which is not granted: the manifest does not ask for `{grant}`"
             );
-            assert_eq!(denied[0], wanted);
+            assert!(denied.contains(&wanted), "{denied:?}");
             // Granted by both it is no problem any more; that it exports nothing still is.
             let left = problems(&bytes, ALL, all());
-            assert!(left.iter().all(|problem| !problem.contains(&name)), "{left:?}");
+            assert!(left.iter().all(|problem| !problem.contains("granted")), "{left:?}");
         }
     }
 }

@@ -124,3 +124,76 @@ fn a_bench_says_what_calls_take_and_where_a_fleet_is_too_large() {
     let pipeline = calls(&bench("sketch-video"));
     assert_eq!(pipeline, ["on-frame, guest", "on-frame, whole", "on-frame, limit"]);
 }
+
+#[test]
+fn a_component_of_another_world_is_refused_at_load_in_the_words_of_a_check() {
+    let folder = TempDir::new().expect("a folder");
+    let component = shipped("price-job").join("price-job.wasm");
+    fs::copy(component, folder.path().join("policy.wasm")).expect("it can be copied");
+    let manifest = "[plugin]\nid = \"policy\"\nversion = \"0.1.0\"\nworld = \"selection-policy\"\n\
+                    api = \"0.1\"\ncomponent = \"policy.wasm\"\n";
+    fs::write(folder.path().join("plugin.toml"), manifest).expect("it can be written");
+    let path = folder.path().display().to_string();
+    let mut command = command(&["bench", &path]);
+    command.env("FRAMEGATE_DATA", folder.path());
+    let done = rig::finish(command);
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(!done.status.success(), "{said}");
+    let (_, json, text) = ask(&["check", &path, "--json"]);
+    for list in ["missing_imports", "missing_exports"] {
+        for missing in json[list].as_array().expect("a list") {
+            let name = missing.as_str().expect("a text");
+            assert!(said.contains(name), "`{name}` is not in: {said}");
+        }
+    }
+    assert!(said.contains("(it is a `pricing-rule`)"), "{said}\n{text}");
+}
+
+#[test]
+fn a_compiler_that_is_named_is_the_one_that_is_started() {
+    let data = TempDir::new().expect("a folder");
+    let mut command = command(&["bench", "price-job"]);
+    command.env("FRAMEGATE_DATA", data.path()).env("FRAMEGATE_COMPILER", "/nowhere/compiler");
+    let done = rig::finish(command);
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(!done.status.success(), "{said}");
+    assert!(said.contains("starting the compiler `/nowhere/compiler`"), "{said}");
+}
+
+#[test]
+fn a_list_names_what_each_plugin_asks_for_and_is_granted() {
+    let folder = TempDir::new().expect("a folder");
+    let greedy = folder.path().join("plugins/greedy");
+    fs::create_dir_all(&greedy).expect("a folder can be made");
+    fs::create_dir_all(folder.path().join("plugins/broken")).expect("a folder can be made");
+    let component = shipped("sketch-video").join("sketch-video.wasm");
+    fs::copy(component, greedy.join("greedy.wasm")).expect("it can be copied");
+    let manifest = "[plugin]\nid = \"greedy\"\nversion = \"1.2.3\"\nworld = \"pipeline\"\n\
+                    api = \"0.1\"\ncomponent = \"greedy.wasm\"\n[limits]\nmemory = \"3MiB\"\n\
+                    [grants]\ndata = true\npixels = true\n";
+    fs::write(greedy.join("plugin.toml"), manifest).expect("it can be written");
+    fs::write(folder.path().join("plugins/broken/plugin.toml"), "[plugin]\n").expect("written");
+    let config = folder.path().join("config.toml");
+    let plugins = folder.path().join("plugins").display().to_string();
+    let text =
+        format!("[plugins]\nfolders = [{plugins:?}]\n[plugins.grants.greedy]\ndata = true\n");
+    fs::write(&config, text).expect("it can be written");
+    let config = config.display().to_string();
+    let (code, json, text) = ask(&["list", "-c", &config, "--json"]);
+    assert_eq!(code, 0, "{text}");
+    let all = json["plugins"].as_array().expect("a list");
+    let named = |id: &str| all.iter().find(|line| line["id"] == id).expect("it is found");
+    let line = named("greedy");
+    assert_eq!(
+        (line["version"].as_str(), line["world"].as_str()),
+        (Some("1.2.3"), Some("pipeline"))
+    );
+    assert_eq!(line["digest"], named("sketch-video")["digest"]);
+    assert_eq!(line["memory"], "3 MiB");
+    assert_eq!(line["asked"], Value::from(vec!["data", "pixels"]));
+    assert_eq!(line["granted"], Value::from(vec!["data"]));
+    let unreadable = json["unreadable"].to_string();
+    assert!(unreadable.contains("broken"), "{unreadable}");
+    let (code, _, text) = ask(&["list", "-c", &config]);
+    assert!(code == 0 && text.contains("grants     data (asks for data, pixels)"), "{text}");
+}

@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod inspect;
+mod list;
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use clap::Subcommand;
 use domain::{Class, chain};
 use plugin::load::{self, COMPONENT_BYTES_MAX};
 use plugin::manifest::FILE_NAME;
-use plugin::{LoadError, Manifest, World};
+use plugin::{Grant, Grants, LoadError, Manifest, World};
 
 use super::Common;
 use crate::config::Config;
@@ -33,6 +34,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Measure a plugin's calls in the engine that serves
     Bench(bench::Args),
+    /// Show every plugin that is found, and what it asks for and is granted
+    List(list::Args),
 }
 
 impl Args {
@@ -42,6 +45,7 @@ impl Args {
             Command::Check(args) => args.json,
             Command::Inspect(args) => args.json,
             Command::Bench(args) => args.json,
+            Command::List(args) => args.json,
         }
     }
 }
@@ -51,6 +55,7 @@ pub(super) fn main(args: &Args, common: &Common) -> Result<Exit, Failure> {
         Command::Check(args) => check::main(args),
         Command::Inspect(args) => inspect::main(args),
         Command::Bench(args) => bench::main(args, common),
+        Command::List(args) => list::main(args),
     }
 }
 
@@ -77,11 +82,7 @@ struct Found {
 
 impl Which {
     fn find(&self) -> Result<Found, Failure> {
-        let file = self.config.as_deref();
-        let (config, problems) =
-            Config::load(file).map_err(|error| role::unreadable(file, &error))?;
-        role::refuse_any(file, &problems)?;
-        let search = Search::new(&config);
+        let search = Search::new(&configured(self.config.as_deref())?);
         let path = &self.plugin;
         if path.is_file() {
             let bytes = read(path)?;
@@ -101,6 +102,20 @@ impl Which {
             load::read(&manifest).map_err(|error| Failure::from_error(error.class(), &error))?;
         Ok(Found { path: manifest.component.clone(), manifest: Some(manifest), bytes, search })
     }
+}
+
+/// Reads the configuration, in which nothing may be wrong.
+fn configured(file: Option<&Path>) -> Result<Config, Failure> {
+    let (config, problems) = Config::load(file).map_err(|error| role::unreadable(file, &error))?;
+    role::refuse_any(file, &problems)?;
+    Ok(config)
+}
+
+/// Names grants, secrets by their own names.
+fn names_of(grants: &Grants) -> Vec<String> {
+    let powers = Grant::ALL.into_iter().filter(|grant| grants.has(*grant));
+    let powers = powers.map(|grant| grant.name().to_owned());
+    powers.chain(grants.secrets.iter().map(|name| format!("secret {name}"))).collect()
 }
 
 /// Reads a component that is named by itself.

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use domain::Class;
 use plugin::fit;
 use plugin::level::LEVELS;
-use plugin::{Digest, Grant, Grants, Limits};
+use plugin::{Digest, Limits};
 use serde::Serialize;
 
-use super::{Which, world_of};
+use super::{Which, names_of, world_of};
 use crate::failure::{Exit, Failure};
 use crate::out;
 
@@ -72,7 +72,7 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failure> {
         component: path,
         digest: Digest::of(&found.bytes).to_string(),
         bytes: found.bytes.len(),
-        grants: manifest.map(|it| grants(&it.grants)).unwrap_or_default(),
+        grants: manifest.map(|it| names_of(&it.grants)).unwrap_or_default(),
         limits: limits.collect(),
         fits: fit.is_good(),
         problems: fit.problems(),
@@ -84,13 +84,6 @@ pub(super) fn main(args: &Args) -> Result<Exit, Failure> {
         out::line(&text(&report))?
     }
     Ok(Exit::Ok)
-}
-
-/// Names what a manifest asks for, secrets by their own names.
-fn grants(asked: &Grants) -> Vec<String> {
-    let powers = Grant::ALL.into_iter().filter(|grant| asked.has(*grant));
-    let powers = powers.map(|grant| grant.name().to_owned());
-    powers.chain(asked.secrets.iter().map(|name| format!("secret {name}"))).collect()
 }
 
 fn text(report: &Report) -> String {

@@ -21,7 +21,7 @@ const REFERENCE: &str = "$secret";
 const SECRET_BYTES_MAX: u64 = 16 << 10;
 
 /// Returns what the file allows plugin `id`.
-pub(super) fn of(config: &Config, id: &str) -> Grants {
+pub(crate) fn of(config: &Config, id: &str) -> Grants {
     let none = GrantSet::default();
     let GrantSet { kv, data, pixels, audio, secrets } =
         config.plugin_grants.get(id).unwrap_or(&none);

@@ -14,7 +14,7 @@ use ::orchestrator::config::Callers;
 use worker::message::EncodeSpec;
 
 pub(crate) use gateway::GatewayPlan;
-pub(crate) use grants::with_secrets;
+pub(crate) use grants::{of as allowed, with_secrets};
 pub(crate) use orchestrator::OrchestratorPlan;
 pub(crate) use plugins::{Chosen, Search};
 

@@ -136,6 +136,11 @@ impl Search {
         manifest::find(&self.folders, id)
     }
 
+    /// Returns every plugin that can be found, or why it cannot be read.
+    pub(crate) fn all(&self) -> Vec<Result<Manifest, ManifestError>> {
+        manifest::find_all(&self.folders)
+    }
+
     /// Returns the limits that the operator gives a plugin.
     pub(crate) fn limits_of(&self, manifest: &Manifest) -> Limits {
         self.chosen(manifest.clone(), Limits::of(manifest.world)).limits
@@ -145,7 +150,7 @@ impl Search {
     /// `warnings`: a broken plugin beside the others does not keep them from running.
     pub(super) fn find_all(&self, world: World, warnings: &mut Vec<String>) -> Vec<Manifest> {
         let mut found = Vec::new();
-        for manifest in manifest::find_all(&self.folders) {
+        for manifest in self.all() {
             match manifest {
                 Ok(manifest) if manifest.world == world => found.push(manifest),
                 Ok(_) => {}

@@ -21,6 +21,8 @@ use worker::spawn::Spawner;
 
 /// Memory that a session's pictures may take; a thousand of these.
 const SURFACE_BYTES_MAX: u64 = 64 << 20;
+/// Variable that names who compiles plugins for `framegate`.
+const COMPILER: &str = "FRAMEGATE_COMPILER";
 /// What a gateway prints when it can be given jobs.
 const READY: &str = "orchestrator became reachable";
 
@@ -37,26 +39,45 @@ fn wanted() -> bool {
     there
 }
 
-/// Writes a program that runs `framegate` under memcheck, and says where its reports will be.
-fn under_memcheck(folder: &Path) -> (PathBuf, PathBuf) {
-    let (wrapper, reports) = (folder.join("framegate"), folder.join("reports"));
+/// `framegate` under memcheck.
+struct Wrapped {
+    program: PathBuf,
+    /// Compiles for it: code for the processor that valgrind is, without memcheck, which would take
+    /// longer than a compiler may.
+    compiler: PathBuf,
+    /// Folder of the reports.
+    reports: PathBuf,
+}
+
+/// Writes programs that run `framegate` under memcheck.
+fn under_memcheck(folder: &Path) -> Wrapped {
+    let reports = folder.join("reports");
     fs::create_dir(&reports).expect("a folder can be made");
     // Line numbers take longer to read than a worker may take to say hello; names are enough.
     let program = folder.join("stripped");
     let mut strip = Command::new("strip");
     strip.args(["--strip-debug", "-o"]).arg(&program).arg(rig::program());
     assert!(strip.status().is_ok_and(|status| status.success()), "{strip:?} failed");
-    let script = format!(
-        "#!/bin/sh\nexec valgrind -q --leak-check=no --error-limit=no --num-callers=30 \
-         --gen-suppressions=all --suppressions='{}' --log-file='{}/%p' '{}' \"$@\"\n",
+    let memcheck = format!(
+        "--leak-check=no --error-limit=no --num-callers=30 --gen-suppressions=all \
+         --suppressions='{}' --log-file='{}/%p'",
         root().join("tests/memcheck.supp").display(),
         reports.display(),
-        program.display(),
     );
-    fs::write(&wrapper, script).expect("the folder can be written to");
-    let runs = fs::Permissions::from_mode(0o755);
-    fs::set_permissions(&wrapper, runs).expect("an own file can be made to run");
-    (wrapper, reports)
+    let wrapper = |name: &str, options: &str| {
+        let wrapper = folder.join(name);
+        let script =
+            format!("#!/bin/sh\nexec valgrind -q {options} '{}' \"$@\"\n", program.display());
+        fs::write(&wrapper, script).expect("the folder can be written to");
+        let runs = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(&wrapper, runs).expect("an own file can be made to run");
+        wrapper
+    };
+    Wrapped {
+        program: wrapper("framegate", &memcheck),
+        compiler: wrapper("compiler", "--tool=none"),
+        reports,
+    }
 }
 
 /// Fails with whatever memcheck has reported.
@@ -108,15 +129,18 @@ fn sketch() -> SessionSpec {
 
 /// Sends `media` through a worker and returns what it reports. Ends when the worker has.
 async fn through_worker(
-    program: &Path,
+    wrapped: &Wrapped,
     simd: &str,
     media: Vec<u8>,
     spec: SessionSpec,
 ) -> SessionReport {
     let config = WorkerConfig {
-        program: program.to_owned(),
+        program: wrapped.program.clone(),
         device: "cpu-0".to_owned(),
-        env: vec![("FRAMEGATE_SIMD".to_owned(), simd.to_owned())],
+        env: vec![
+            ("FRAMEGATE_SIMD".to_owned(), simd.to_owned()),
+            (COMPILER.to_owned(), wrapped.compiler.display().to_string()),
+        ],
     };
     let spawner = Spawner::new().expect("a thread");
     let (worker, driver, _) = parent::start(&spawner, &config).await.expect("a worker starts");
@@ -160,7 +184,7 @@ fn a_worker_touches_only_its_own_memory() {
         return;
     }
     let folder = TempDir::new().expect("a temporary folder");
-    let (program, reports) = under_memcheck(folder.path());
+    let wrapped = under_memcheck(folder.path());
     let media = transport_stream(folder.path());
     let flip = |(at, byte): (usize, &u8)| if at % 997 == 996 { byte ^ 0x55 } else { *byte };
     let broken: Vec<u8> = media.iter().enumerate().map(flip).collect();
@@ -169,16 +193,16 @@ fn a_worker_touches_only_its_own_memory() {
     // memcheck does not know AVX-512.
     for simd in ["scalar", "avx2"] {
         let spec = sketch();
-        let report = runtime.block_on(through_worker(&program, simd, media.clone(), spec.clone()));
+        let report = runtime.block_on(through_worker(&wrapped, simd, media.clone(), spec.clone()));
         assert!(report.failure.is_none() && report.frames_out > 0, "{simd}: {report:?}");
-        runtime.block_on(through_worker(&program, simd, broken.clone(), spec));
+        runtime.block_on(through_worker(&wrapped, simd, broken.clone(), spec));
     }
-    assert_clean(&reports);
+    assert_clean(&wrapped.reports);
 }
 
 /// Starts a gateway under memcheck that gives its jobs to the orchestrator of `rig`, and returns it
 /// when it is ready.
-fn gateway_of(rig: &Rig, program: &Path, data: &Path) -> Child {
+fn gateway_of(rig: &Rig, wrapped: &Wrapped, data: &Path) -> Child {
     let config = data.join("gateway.toml");
     let text = format!(
         "[gateway]\nhttp = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\ndrain = \"2s\"\n\
@@ -186,7 +210,8 @@ fn gateway_of(rig: &Rig, program: &Path, data: &Path) -> Child {
         rig.url("orchestrator")
     );
     fs::write(&config, text).expect("the folder can be written to");
-    let mut gateway = Command::new(program);
+    let mut gateway = Command::new(&wrapped.program);
+    gateway.env(COMPILER, &wrapped.compiler);
     gateway.arg("gateway").arg("-c").arg(&config).arg("--data-dir").arg(data);
     gateway.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut gateway = gateway.spawn().expect("the program can be run");
@@ -205,13 +230,13 @@ fn a_gateway_touches_only_its_own_memory() {
         return;
     }
     let folder = TempDir::new().expect("a temporary folder");
-    let (program, reports) = under_memcheck(folder.path());
+    let wrapped = under_memcheck(folder.path());
     let clip = folder.path().join("clip.ts");
     transport_stream(folder.path());
     let rig = Rig::up();
     let data = folder.path().join("data");
     fs::create_dir(&data).expect("a folder can be made");
-    let mut gateway = gateway_of(&rig, &program, &data);
+    let mut gateway = gateway_of(&rig, &wrapped, &data);
     let sketch = folder.path().join("sketch.mp4");
     let mut run = rig::framegate(&["run", "--pipeline", "sketch-video", "-o"]);
     run.arg(&sketch).arg(&clip).env("FRAMEGATE_DATA", &data);
@@ -219,5 +244,5 @@ fn a_gateway_touches_only_its_own_memory() {
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     rig::interrupt(&gateway);
     gateway.wait().expect("a child can be waited for");
-    assert_clean(&reports);
+    assert_clean(&wrapped.reports);
 }

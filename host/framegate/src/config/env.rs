@@ -16,6 +16,9 @@ pub(crate) const THREADS: &str = "FRAMEGATE_THREADS";
 pub(crate) const SIMD: &str = "FRAMEGATE_SIMD";
 /// Folder of plugins' stores; set by an orchestrator for its worker.
 pub(crate) const STORES: &str = "FRAMEGATE_STORES";
+/// Program that compiles plugins, instead of the one that runs: under a tool that runs a program by
+/// its own means, such as valgrind, that one is the tool.
+pub(crate) const COMPILER: &str = "FRAMEGATE_COMPILER";
 /// Overrides `log.level`.
 pub(crate) const LOG: &str = "FRAMEGATE_LOG";
 

@@ -8,6 +8,7 @@ use plugin::{Limits, LoadError, Manifest, PolicyEngine, PricingRule, SelectionPo
 
 use crate::config::Config;
 use crate::config::convert::{self, Chosen};
+use crate::config::env;
 use crate::failure::Failure;
 use crate::telemetry::Telemetry;
 
@@ -16,7 +17,7 @@ const OWN_PROGRAM: &str = "/proc/self/exe";
 
 /// Returns who compiles plugins for this process.
 pub(crate) fn compiler() -> Compiler {
-    Compiler::Apart(OWN_PROGRAM.into())
+    Compiler::Apart(env::value(env::COMPILER).unwrap_or_else(|| OWN_PROGRAM.to_owned()).into())
 }
 
 /// Loads a selection policy for the key that names it. Compiled code is kept in `cache`.

@@ -13,8 +13,7 @@ use plugin::policy::audit::{Choice, Question, audit};
 use plugin::{Fault, PreparedSelection, Ready, Standing};
 use tokio::sync::mpsc;
 
-use crate::choose::PLUGIN_SLOT;
-use crate::market::Market;
+use crate::market::{Market, Ranker};
 use crate::state::{State, now};
 
 /// Questions that wait. Each takes some milliseconds of one thread; under a load that fills this,
@@ -59,10 +58,9 @@ impl Auditor {
         }
     }
 
-    /// Asks every version whose breaker is open what a job asked of another.
-    pub(crate) fn shadow(&self, market: &Arc<Market>, question: &Question) {
-        let versions = market.slot.iter().flat_map(|slot| slot.versions());
-        for standing in versions.map(|version| version.standing()) {
+    /// Asks every version of `ranker` whose breaker is open what a job asked of another.
+    pub(crate) fn shadow(&self, market: &Arc<Market>, ranker: &Ranker, question: &Question) {
+        for standing in ranker.slot.versions().iter().map(|version| version.standing()) {
             if matches!(standing.state(), BreakerState::Open(_)) {
                 self.send(market, standing, question, None);
             }
@@ -95,18 +93,17 @@ pub(crate) async fn run(mut queue: mpsc::Receiver<Task>, state: Arc<State>) {
 
 fn look(task: &Task, sink: &dyn Sink) {
     let Task { market, standing, question, first } = task;
-    let mut versions = market.slot.iter().flat_map(|slot| slot.versions());
-    let version = versions.find(|version| Arc::ptr_eq(version.standing(), standing));
-    let Some(ready) = version.and_then(|version| version.ready()) else {
-        return standing.shadowed(PLUGIN_SLOT, false, sink);
+    let Some((name, ready)) = market.find(standing) else { return };
+    let Some(ready) = ready else {
+        return standing.shadowed(name, false, sink);
     };
     let first = first.clone().map_or_else(|| asked_fresh(ready, question), Ok);
     match first.and_then(|first| audit(ready, question, &first)) {
-        Ok(None) => standing.shadowed(PLUGIN_SLOT, true, sink),
-        Ok(Some(difference)) => standing.quarantine(PLUGIN_SLOT, difference.to_string(), sink),
+        Ok(None) => standing.shadowed(name, true, sink),
+        Ok(Some(difference)) => standing.quarantine(name, difference.to_string(), sink),
         Err(fault) => {
-            standing.faulted(PLUGIN_SLOT, &fault, now(), sink);
-            standing.shadowed(PLUGIN_SLOT, false, sink);
+            standing.faulted(name, &fault, now(), sink);
+            standing.shadowed(name, false, sink);
         }
     }
 }

@@ -21,13 +21,11 @@ use plugin::{Because, Identity, JobFacts, unix_ms};
 use serde::Serialize;
 
 use crate::audit::Auditor;
-use crate::config::{CustomerConfig, SelectionConfig};
+use crate::config::CustomerConfig;
 use crate::customers;
 use crate::market::Market;
 use crate::state::now;
 
-/// Name of the plugin slot.
-pub(crate) const PLUGIN_SLOT: &str = "selection/default";
 /// Name under which the host's own rule stands in records.
 const NATIVE: &str = "native";
 
@@ -135,15 +133,25 @@ pub(crate) struct Wish<'a> {
     pub(crate) auditor: &'a Auditor,
 }
 
+impl Wish<'_> {
+    fn whose(&self) -> Option<&CustomerConfig> {
+        self.customer.and_then(|at| self.customers.get(at))
+    }
+
+    /// Returns the tier of the job's customer, empty without one.
+    fn tier(&self) -> &str {
+        self.whose().map_or("", |customer| &customer.tier)
+    }
+}
+
 /// Ranks `offerings`, which are the candidates of `market` with their figures of this moment.
 pub(crate) fn rank(
     market: &Arc<Market>,
-    selection: Option<&SelectionConfig>,
     offerings: &[Offering],
     wish: &Wish<'_>,
 ) -> Result<Ranked, NoPolicy> {
     wish.counted.picks.fetch_add(1, Ordering::Relaxed);
-    let (Some(slot), Some(selection)) = (&market.slot, selection) else {
+    let Some(ranker) = market.ranker(wish.tier()) else {
         return Ok(native(offerings, wish, PolicyName::native()));
     };
     let question = Question {
@@ -151,11 +159,11 @@ pub(crate) fn rank(
         now_unix_ms: unix_ms(),
         seed: u64::from_le_bytes(wire::header::random_bytes()),
     };
-    let active = selection.policy.identity();
-    let answered = slot.ask(now(), wish.sink, |policy| question.ask(policy));
+    let active = &ranker.active;
+    let answered = ranker.slot.ask(now(), wish.sink, |policy| question.ask(policy));
     if !matches!(&answered, Ok(answered) if answered.instead.is_none()) {
         wish.counted.fell_back.fetch_add(1, Ordering::Relaxed);
-        wish.auditor.shadow(market, &question);
+        wish.auditor.shadow(market, ranker, &question);
     }
     match answered {
         Ok(Answered { value, version, instead }) => {
@@ -167,12 +175,12 @@ pub(crate) fn rank(
             };
             Ok(ranked(policy, value))
         }
-        Err(because) if selection.on_fault == OnFault::Refuse => {
-            wish.sink.emit(because.event(PLUGIN_SLOT, "nobody"));
+        Err(because) if ranker.on_fault == OnFault::Refuse => {
+            wish.sink.emit(because.event(ranker.slot.name(), "nobody"));
             Err(NoPolicy(because))
         }
         Err(because) => {
-            wish.sink.emit(because.event(PLUGIN_SLOT, NATIVE));
+            wish.sink.emit(because.event(ranker.slot.name(), NATIVE));
             Ok(native(offerings, wish, PolicyName::native().instead_of(active, &because)))
         }
     }
@@ -199,7 +207,7 @@ fn facts(offerings: &[Offering], wish: &Wish<'_>) -> JobFacts {
             || matches!(select::objection(offering, u64::MAX), Some(Reason::NoSlot))
     };
     let indices = (0_u32..).zip(offerings).filter(|(_, offering)| full(offering));
-    let customer = wish.customer.and_then(|at| wish.customers.get(at));
+    let customer = wish.whose();
     let tiers = customers::tiers(wish.customers);
     let tier = customer.and_then(|of| tiers.iter().position(|tier| *tier == of.tier));
     let index = |at: Option<usize>| at.and_then(|at| u32::try_from(at).ok()).unwrap_or(0);

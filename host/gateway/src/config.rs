@@ -69,9 +69,38 @@ impl OrchestratorConfig {
     }
 }
 
+/// Name of the plugin slot of every job that no other is for.
+pub const GENERAL_SLOT: &str = "selection/default";
+
+/// Who selects orchestrators: for the customers of a tier before the capability that a job needs,
+/// and for that before all the rest.
+#[derive(Debug, Clone, Default)]
+pub struct Selections {
+    /// For every job that no other is for; `None`: the native rule.
+    pub general: Option<SelectionConfig>,
+    /// For jobs that need these capabilities.
+    pub by_capability: BTreeMap<Capability, SelectionConfig>,
+    /// For jobs of customers of these tiers.
+    pub by_tier: BTreeMap<String, SelectionConfig>,
+}
+
+impl Selections {
+    /// Returns who selects for jobs that need `capability`, whatever their tier.
+    pub(crate) fn of_capability(&self, capability: &Capability) -> Option<&SelectionConfig> {
+        self.by_capability.get(capability).or(self.general.as_ref())
+    }
+
+    /// Returns all of them, the general one first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &SelectionConfig> {
+        self.general.iter().chain(self.by_capability.values()).chain(self.by_tier.values())
+    }
+}
+
 /// The plugin that selects orchestrators.
 #[derive(Clone)]
 pub struct SelectionConfig {
+    /// Name of its plugin slot, such as [`GENERAL_SLOT`].
+    pub plugin_slot: &'static str,
     /// The loaded component.
     pub policy: SelectionPolicy,
     /// Its JSON document; empty if there is none.
@@ -88,6 +117,7 @@ impl SelectionConfig {
     /// Makes the configuration of `policy` as it ships: no document, the native rule on a fault.
     pub fn of(policy: SelectionPolicy) -> Self {
         Self {
+            plugin_slot: GENERAL_SLOT,
             policy,
             config: String::new(),
             on_fault: OnFault::Native,
@@ -105,6 +135,7 @@ impl SelectionConfig {
 impl std::fmt::Debug for SelectionConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SelectionConfig")
+            .field("plugin_slot", &self.plugin_slot)
             .field("policy", self.policy.identity())
             .field("on_fault", &self.on_fault)
             .finish_non_exhaustive()
@@ -201,8 +232,8 @@ pub struct Config {
     pub customers: Vec<CustomerConfig>,
     /// Pipeline of a job that names none; `None`: such a job is refused.
     pub default_pipeline: Option<String>,
-    /// Selects orchestrators; `None`: the native rule.
-    pub selection: Option<SelectionConfig>,
+    /// Who selects orchestrators.
+    pub selections: Selections,
     /// Hosts that URLs given by clients and orchestrators may name.
     pub allowed_hosts: AllowedHosts,
     /// Folder of the role; `pins.json` is kept there.
@@ -227,7 +258,7 @@ impl Config {
             caps: Caps::of(u64::MAX),
             customers: Vec::new(),
             default_pipeline: None,
-            selection: None,
+            selections: Selections::default(),
             allowed_hosts: AllowedHosts::default(),
             data_dir,
             public_url: None,

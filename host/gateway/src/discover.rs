@@ -124,8 +124,8 @@ async fn rebuild(state: &Arc<State>) {
     let generation = state.rounds.borrow().generation + 1;
     let (owner, at) = (Arc::clone(state), now());
     let built = tokio::task::spawn_blocking(move || {
-        let (selection, customers) = (owner.config.selection.as_ref(), &owner.config.customers);
-        market::build(offerings, selection, customers, generation, at, &*owner.sink)
+        let (selections, customers) = (&owner.config.selections, &owner.config.customers);
+        market::build(offerings, selections, customers, generation, at, &*owner.sink)
     });
     let markets: Markets = match built.await {
         Ok(markets) => markets,

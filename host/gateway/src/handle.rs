@@ -8,11 +8,12 @@ use domain::breaker::BreakerState;
 use domain::id::{JobId, OrchestratorId};
 use domain::offering::Offering;
 use domain::standing::Wish;
+use plugin::SelectionPolicy;
 
 use crate::BuildError;
 use crate::book::{AddError, OrchestratorRow};
-use crate::choose::{PLUGIN_SLOT, PolicyName};
-use crate::config::{Caps, OnFault, OrchestratorConfig};
+use crate::choose::PolicyName;
+use crate::config::{Caps, GENERAL_SLOT, OnFault, OrchestratorConfig, SelectionConfig, Selections};
 use crate::discover::caught_up;
 use crate::record::{self, JobRow};
 use crate::sources::SourceRow;
@@ -40,6 +41,29 @@ pub struct PolicyRow {
     pub on_fault: OnFault,
     /// Who chooses where it does not, if not the native rule.
     pub previous: Option<PolicyName>,
+}
+
+impl PolicyRow {
+    fn native() -> Self {
+        Self {
+            plugin_slot: GENERAL_SLOT,
+            active: PolicyName::native(),
+            state: BreakerState::Closed,
+            on_fault: OnFault::default(),
+            previous: None,
+        }
+    }
+
+    fn of(selection: &SelectionConfig) -> Self {
+        let name = |policy: &SelectionPolicy| PolicyName::from(policy.identity());
+        Self {
+            plugin_slot: selection.plugin_slot,
+            active: name(&selection.policy),
+            state: selection.policy.standing().state(),
+            on_fault: selection.on_fault,
+            previous: selection.previous.as_ref().map(name),
+        }
+    }
 }
 
 /// What was counted since the start.
@@ -161,19 +185,16 @@ impl GatewayHandle {
         all.map(|row| row.offering).collect()
     }
 
-    /// Returns the policy in use.
+    /// Returns the policy of every job that no other is for.
     pub fn policy(&self) -> PolicyRow {
-        let selection = self.state.config.selection.as_ref();
-        PolicyRow {
-            plugin_slot: PLUGIN_SLOT,
-            active: selection
-                .map_or_else(PolicyName::native, |it| PolicyName::from(it.policy.identity())),
-            state: selection.map_or(BreakerState::Closed, |it| it.policy.standing().state()),
-            on_fault: selection.map(|it| it.on_fault).unwrap_or_default(),
-            previous: selection
-                .and_then(|it| it.previous.as_ref())
-                .map(|previous| PolicyName::from(previous.identity())),
-        }
+        let general = self.state.config.selections.general.as_ref();
+        general.map_or_else(PolicyRow::native, PolicyRow::of)
+    }
+
+    /// Returns the policies of tiers and capabilities.
+    pub fn other_policies(&self) -> Vec<PolicyRow> {
+        let Selections { by_capability, by_tier, .. } = &self.state.config.selections;
+        by_capability.values().chain(by_tier.values()).map(PolicyRow::of).collect()
     }
 
     /// Returns what was counted since the start.

@@ -127,8 +127,8 @@ impl Gateway {
         let (stop, stopping) = watch::channel(false);
         let (tasks_in, tasks) = mpsc::channel(TASKS_QUEUE);
         let names = config.orchestrators.iter().map(|it| (it.name.clone(), it.uri.clone()));
-        let one_in = config.selection.as_ref().map_or(AUDIT_ONE_IN, |it| it.audit_one_in);
-        let (auditor, audits) = audit::Auditor::new(one_in);
+        let one_in = config.selections.all().map(|it| it.audit_one_in).min();
+        let (auditor, audits) = audit::Auditor::new(one_in.unwrap_or(AUDIT_ONE_IN));
         let mut known = book::Book::new(names);
         known.block(&config.blocklist);
         let limits = trickle::Limits {

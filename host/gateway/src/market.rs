@@ -11,11 +11,13 @@ use domain::capability::Capability;
 use domain::event::Sink;
 use domain::price::{LIVE_LOT, Lot};
 use plugin::snapshot::TooManyCandidates;
-use plugin::{Candidate, PluginSlot, PreparedSelection, Scope, SetupError, Snapshot, unix_ms};
+use plugin::{
+    Candidate, Identity, PluginSlot, PreparedSelection, Ready, Scope, SetupError, Snapshot,
+    Standing, unix_ms,
+};
 
 use crate::book::Row;
-use crate::choose::PLUGIN_SLOT;
-use crate::config::{CustomerConfig, SelectionConfig};
+use crate::config::{CustomerConfig, OnFault, SelectionConfig, Selections};
 use crate::customers;
 
 /// Capabilities with a snapshot: the policy engine has 256 instances, and each takes two of every
@@ -29,37 +31,70 @@ pub(crate) type Markets = BTreeMap<Capability, Arc<Market>>;
 pub(crate) struct Market {
     /// One for each candidate.
     pub(crate) rows: Vec<Row>,
-    /// Who ranks them; `None`: the native rule, since no policy is configured.
-    pub(crate) slot: Option<PluginSlot<PreparedSelection>>,
+    /// Who ranks them for those whose tier has nobody of its own; `None`: the native rule, since no
+    /// policy is configured.
+    general: Option<Ranker>,
+    by_tier: BTreeMap<String, Ranker>,
+}
+
+/// Who ranks the candidates of a market.
+pub(crate) struct Ranker {
+    pub(crate) slot: PluginSlot<PreparedSelection>,
+    /// Who ought to.
+    pub(crate) active: Identity,
+    /// What happens when it faults.
+    pub(crate) on_fault: OnFault,
+}
+
+impl Market {
+    /// Returns who ranks for a customer of `tier`, if not the native rule.
+    pub(crate) fn ranker(&self, tier: &str) -> Option<&Ranker> {
+        self.by_tier.get(tier).or(self.general.as_ref())
+    }
+
+    /// Finds a version by its standing: the slot it is in, and its instances if it could be
+    /// prepared.
+    pub(crate) fn find(
+        &self,
+        standing: &Arc<Standing>,
+    ) -> Option<(&'static str, Option<&Ready<PreparedSelection>>)> {
+        self.general.iter().chain(self.by_tier.values()).find_map(|Ranker { slot, .. }| {
+            let mut versions = slot.versions().iter();
+            let version = versions.find(|version| Arc::ptr_eq(version.standing(), standing))?;
+            Some((slot.name(), version.ready()))
+        })
+    }
 }
 
 /// Builds the snapshots of `offerings`, numbered `generation`. Blocks while the policy prepares; how
 /// that goes wrong is told to `sink`.
 pub(crate) fn build(
     offerings: BTreeMap<Capability, Vec<Row>>,
-    selection: Option<&SelectionConfig>,
+    selections: &Selections,
     customers: &[CustomerConfig],
     generation: u64,
     now: Instant,
     sink: &dyn Sink,
 ) -> Markets {
-    let versions = selection.map_or(1, |selection| selection.versions().count());
-    let limit = CAPABILITIES_MAX / versions;
+    let count = |selection: &SelectionConfig| selection.versions().count();
+    let others = selections.general.iter().chain(selections.by_capability.values()).map(count);
+    let tiers: usize = selections.by_tier.values().map(count).sum();
+    let limit = CAPABILITIES_MAX / (tiers + others.max().unwrap_or(0)).max(1);
     let left_out = offerings.len().saturating_sub(limit);
     if left_out > 0 {
         tracing::warn!(left_out, limit, "capabilities left out of the snapshot");
     }
     let market = |(capability, rows): (Capability, Vec<Row>)| {
-        let slot = selection.map(|selection| {
-            let mut scope = Scope::new(capability.as_str(), Lot::live(), generation, unix_ms());
-            scope.tiers = customers::tiers(customers);
-            scope.customers.extend(customers.iter().map(|it| it.name.clone()));
-            let candidates: Vec<_> =
-                rows.iter().map(|row| candidate(row, &mut scope, now)).collect();
-            let snapshot = Snapshot::new(scope, &candidates).map(Arc::new);
-            prepare(selection, &snapshot, now, sink)
-        });
-        (capability, Arc::new(Market { rows, slot }))
+        let mut scope = Scope::new(capability.as_str(), Lot::live(), generation, unix_ms());
+        scope.tiers = customers::tiers(customers);
+        scope.customers.extend(customers.iter().map(|it| it.name.clone()));
+        let candidates: Vec<_> = rows.iter().map(|row| candidate(row, &mut scope, now)).collect();
+        let snapshot = Snapshot::new(scope, &candidates).map(Arc::new);
+        let ranker = |selection| prepare(selection, &snapshot, now, sink);
+        let general = selections.of_capability(&capability).map(ranker);
+        let tier = |(tier, selection): (&String, _)| (tier.clone(), ranker(selection));
+        let by_tier = selections.by_tier.iter().map(tier).collect();
+        (capability, Arc::new(Market { rows, general, by_tier }))
     };
     offerings.into_iter().take(limit).map(market).collect()
 }
@@ -69,8 +104,8 @@ fn prepare(
     snapshot: &Result<Arc<Snapshot>, TooManyCandidates>,
     now: Instant,
     sink: &dyn Sink,
-) -> PluginSlot<PreparedSelection> {
-    let mut slot = PluginSlot::new(PLUGIN_SLOT);
+) -> Ranker {
+    let mut slot = PluginSlot::new(selection.plugin_slot);
     for policy in selection.versions() {
         let prepared = match snapshot {
             Ok(snapshot) => policy.ready(Arc::clone(snapshot), &selection.config),
@@ -78,7 +113,7 @@ fn prepare(
         };
         slot.add(policy.standing(), prepared, now, sink);
     }
-    slot
+    Ranker { slot, active: selection.policy.identity().clone(), on_fault: selection.on_fault }
 }
 
 fn candidate(row: &Row, scope: &mut Scope, now: Instant) -> Candidate {
@@ -159,7 +194,7 @@ mod tests {
         impl Sink for Deaf {
             fn emit(&self, _: domain::event::Event) {}
         }
-        let markets = build(book.offerings(), None, &[], 1, now, &Deaf);
-        assert!(markets[&capability].slot.is_none());
+        let markets = build(book.offerings(), &Selections::default(), &[], 1, now, &Deaf);
+        assert!(markets[&capability].ranker("").is_none());
     }
 }

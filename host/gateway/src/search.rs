@@ -143,8 +143,7 @@ impl Search {
             auditor: &self.state.auditor,
         };
         let choose = |offerings: &[Offering]| {
-            let selection = self.state.config.selection.as_ref();
-            choose::rank(market, selection, offerings, &wish).map_err(|error| {
+            choose::rank(market, offerings, &wish).map_err(|error| {
                 tracing::warn!(error = %error, "job refused for want of a policy");
                 Nobody::of(Refusal::new(Word::Fault, error.to_string()))
             })

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::section::Section;
 use super::{
     Callers, Customer, Discovery, Encoder, Gateway, GatewayLimits, GrantSet, Limits, Log,
-    Orchestrator, Pipeline, Plugins, SecretSource,
+    Orchestrator, Pipeline, Plugins, SecretSource, Selection,
 };
 
 /// Returns the text of `default.toml`. Keys stand as comments, so that a copy of it changes
@@ -17,6 +17,7 @@ pub(crate) fn text() -> String {
     table::<Gateway>("gateway", &mut text);
     table::<Discovery>("gateway.discovery", &mut text);
     table::<GatewayLimits>("gateway.limits", &mut text);
+    table::<Selection>("gateway.selections.NAME", &mut text);
     table::<Customer>("customers.NAME", &mut text);
     table::<Orchestrator>("orchestrator", &mut text);
     table::<Callers>("orchestrator.callers", &mut text);
@@ -66,6 +67,7 @@ mod tests {
     fn the_shipped_file_without_its_marks_is_the_default_configuration() {
         let marks = [
             "customers.NAME",
+            "gateway.selections.NAME",
             "orchestrator.pipelines.ID",
             "plugins.grants.ID",
             "plugins.secrets.NAME",
@@ -85,7 +87,15 @@ mod tests {
         let plugin_grants = [("ID".to_owned(), GrantSet::default())].into();
         let secrets = [("NAME".to_owned(), SecretSource::default())].into();
         let customers = [("NAME".to_owned(), Customer::default())].into();
-        let all = Config { pipelines, plugin_grants, secrets, customers, ..Config::default() };
+        let selections = [("NAME".to_owned(), Selection::default())].into();
+        let all = Config {
+            pipelines,
+            plugin_grants,
+            secrets,
+            customers,
+            selections,
+            ..Config::default()
+        };
         assert_eq!(config, all);
     }
 }

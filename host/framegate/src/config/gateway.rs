@@ -69,6 +69,25 @@ section! {
 }
 
 section! {
+    /// A plugin that selects orchestrators for the jobs of one tier, or of one pipeline, by a name
+    /// of your own. A job's tier comes before its pipeline, and that before `gateway.selection`.
+    Selection {
+        /// The tier of customers. Either this or `pipeline`.
+        tier: String = String::new();
+        /// The pipeline.
+        pipeline: String = String::new();
+        /// Plugin that selects.
+        plugin: String = String::new();
+        /// JSON document for it. Empty: its defaults.
+        config: String = String::new();
+        /// What happens to a job for which it faults, as for `gateway.selection_on_fault`.
+        on_fault: OnFault = OnFault::Native;
+        /// Plugin for `"previous-version"`: its id, or its folder where that has a `/`.
+        previous: String = String::new();
+    }
+}
+
+section! {
     /// A customer, by its name. A client names itself by `Authorization: Bearer` and its key; one
     /// that presents no key of these is nobody's customer.
     Customer {

@@ -28,7 +28,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 pub(crate) use default_file::text as defaults;
-pub(crate) use gateway::{Customer, Discovery, Gateway, GatewayLimits};
+pub(crate) use gateway::{Customer, Discovery, Gateway, GatewayLimits, Selection};
 pub(crate) use grants::{GrantSet, SecretSource};
 pub(crate) use log::Log;
 pub(crate) use orchestrator::{Callers, Encoder, Limits, Orchestrator, Pipeline};
@@ -42,11 +42,12 @@ const BYTES_MAX: u64 = 1024 * 1024;
 /// a table still shows.
 const IDS_MAX: usize = 256;
 /// Tables of the file, outer before inner.
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 15] = [
     "customers",
     "gateway",
     "gateway.discovery",
     "gateway.limits",
+    "gateway.selections",
     "orchestrator",
     "orchestrator.callers",
     "orchestrator.encoder",
@@ -68,6 +69,8 @@ pub(crate) struct Config {
     pub(crate) discovery: Discovery,
     /// `[gateway.limits]`
     pub(crate) gateway_limits: GatewayLimits,
+    /// `[gateway.selections.NAME]`
+    pub(crate) selections: BTreeMap<String, Selection>,
     /// `[customers.NAME]`
     pub(crate) customers: BTreeMap<String, Customer>,
     /// `[orchestrator]`
@@ -119,6 +122,7 @@ impl Config {
             callers: read(root, "orchestrator.callers", &mut findings),
             encoder: read(root, "orchestrator.encoder", &mut findings),
             limits: read(root, "orchestrator.limits", &mut findings),
+            selections: read_by_id(root, "gateway.selections", &mut findings, Selection::read),
             customers: read_by_id(root, "customers", &mut findings, Customer::read),
             pipelines: read_by_id(root, "orchestrator.pipelines", &mut findings, Pipeline::read),
             plugins: read(root, "plugins", &mut findings),
@@ -135,6 +139,7 @@ impl Config {
         let mut gateway = tree(&self.gateway);
         gateway.insert("discovery".to_owned(), tree(&self.discovery).into());
         gateway.insert("limits".to_owned(), tree(&self.gateway_limits).into());
+        gateway.insert("selections".to_owned(), tree(&self.selections).into());
         let mut orchestrator = tree(&self.orchestrator);
         orchestrator.insert("callers".to_owned(), tree(&self.callers).into());
         orchestrator.insert("encoder".to_owned(), tree(&self.encoder).into());

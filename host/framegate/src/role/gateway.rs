@@ -13,9 +13,10 @@ use domain::price::LIVE_LOT;
 use domain::standing::Wish;
 use domain::{Class, chain};
 use gateway::config::{
-    AUDIT_ONE_IN, Caps, Config as GatewayConfig, OrchestratorConfig, SelectionConfig, SourcesConfig,
+    AUDIT_ONE_IN, Caps, Config as GatewayConfig, GENERAL_SLOT, OrchestratorConfig, SelectionConfig,
+    Selections, SourcesConfig,
 };
-use gateway::{Gateway, GatewayHandle, JobRow, OrchestratorRow, SourceRow};
+use gateway::{Gateway, GatewayHandle, JobRow, OrchestratorRow, PolicyRow, SourceRow};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -25,7 +26,7 @@ use tracing::warn;
 use super::{Ground, Serving, policies, refuse_any, runtime};
 use crate::admin::Readiness;
 use crate::config::Config;
-use crate::config::convert::{self, GatewayPlan, Search};
+use crate::config::convert::{self, GatewayPlan, JobsOf, Search, Selecting};
 use crate::data::{DataDir, Role};
 use crate::failure::{Exit, Failure};
 use crate::listen::Wanted;
@@ -98,28 +99,7 @@ fn built_from(
     folder: &FilePath,
     data: &DataDir,
 ) -> Result<GatewayConfig, Failure> {
-    let selection = match &plan.selection {
-        None => None,
-        Some(chosen) => Some(SelectionConfig {
-            policy: policies::selection("gateway.selection", chosen, &data.cache())?,
-            config: policies::document(
-                config,
-                "gateway.selection_config",
-                &config.gateway.selection_config,
-                &chosen.manifest,
-            )?,
-            on_fault: plan.on_fault,
-            previous: match &plan.previous {
-                None => None,
-                Some(manifest) => Some(policies::selection(
-                    "gateway.selection_previous",
-                    manifest,
-                    &data.cache(),
-                )?),
-            },
-            audit_one_in: AUDIT_ONE_IN,
-        }),
-    };
+    let selections = selections(config, &plan, data)?;
     let own = own.map(|uri| OrchestratorConfig {
         name: Some(convert::own_name(config)),
         ..OrchestratorConfig::at(uri)
@@ -135,12 +115,53 @@ fn built_from(
         caps: plan.caps,
         customers: plan.customers,
         default_pipeline: plan.default_pipeline,
-        selection,
+        selections,
         allowed_hosts: plan.allowed_hosts,
         public_url: plan.public_url,
         limits: plan.limits,
         drain: config.gateway.drain.duration(),
         ..GatewayConfig::new(Vec::new(), folder.to_owned())
+    })
+}
+
+/// Loads who selects orchestrators.
+fn selections(config: &Config, plan: &GatewayPlan, data: &DataDir) -> Result<Selections, Failure> {
+    let mut all = Selections::default();
+    if let Some(selecting) = &plan.selection {
+        all.general = Some(selection(GENERAL_SLOT, config, selecting, data)?);
+    }
+    for (whose, selecting) in &plan.selections {
+        let name = match whose {
+            JobsOf::Tier(tier) => format!("selection/tier/{tier}"),
+            JobsOf::Capability(capability) => format!("selection/capability/{capability}"),
+        };
+        // Names of the file live as long as the process: it reads the file once.
+        let loaded = selection(name.leak(), config, selecting, data)?;
+        match whose {
+            JobsOf::Tier(tier) => drop(all.by_tier.insert(tier.clone(), loaded)),
+            JobsOf::Capability(capability) => {
+                drop(all.by_capability.insert(capability.clone(), loaded));
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn selection(
+    plugin_slot: &'static str,
+    config: &Config,
+    selecting: &Selecting,
+    data: &DataDir,
+) -> Result<SelectionConfig, Failure> {
+    let Selecting { key, chosen, previous, document: (document, text), on_fault } = selecting;
+    let load = |chosen| policies::selection(key, chosen, &data.cache());
+    Ok(SelectionConfig {
+        plugin_slot,
+        policy: load(chosen)?,
+        config: policies::document(config, document, text, &chosen.manifest)?,
+        on_fault: *on_fault,
+        previous: previous.as_ref().map(load).transpose()?,
+        audit_one_in: AUDIT_ONE_IN,
     })
 }
 
@@ -345,18 +366,21 @@ async fn orchestrators(State(handle): State<GatewayHandle>) -> Json<Value> {
             "stale": stale, "detail": row.trouble,
         })
     };
-    let policy = handle.policy();
-    Json(json!({
-        "sources": handle.sources().into_iter().map(source).collect::<Vec<Value>>(),
-        "orchestrators": handle.orchestrators().into_iter().map(row).collect::<Vec<Value>>(),
-        "offerings": handle.offerings().into_iter().map(offering).collect::<Vec<Value>>(),
-        "policy": {
+    let policy = |policy: PolicyRow| {
+        json!({
             "plugin_slot": policy.plugin_slot,
             "active": policy.active,
             "state": policy.state.name(),
             "why": policy.state.to_string(),
             "on_fault": policy.on_fault.name(),
             "previous": policy.previous,
-        },
+        })
+    };
+    Json(json!({
+        "sources": handle.sources().into_iter().map(source).collect::<Vec<Value>>(),
+        "orchestrators": handle.orchestrators().into_iter().map(row).collect::<Vec<Value>>(),
+        "offerings": handle.offerings().into_iter().map(offering).collect::<Vec<Value>>(),
+        "policy": policy(handle.policy()),
+        "other_policies": handle.other_policies().into_iter().map(policy).collect::<Vec<Value>>(),
     }))
 }

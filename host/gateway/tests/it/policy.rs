@@ -1,12 +1,14 @@
 //! The selection policy: a component chooses, and the host holds it to its word.
 
 use std::path::Path;
+use std::time::Duration;
 
 use domain::breaker::BreakerState;
+use domain::capability::Capability;
 use domain::event::Event;
 use futures_util::StreamExt;
 use futures_util::stream;
-use gateway::config::{Caps, Config, OnFault, SelectionConfig};
+use gateway::config::{Caps, Config, CustomerConfig, OnFault, SelectionConfig};
 use http::{Method, StatusCode};
 use plugin::{Limits, PolicyEngine, SelectionPolicy};
 use serde_json::{Value, json};
@@ -20,7 +22,8 @@ fn load(folder: &Path) -> SelectionPolicy {
 }
 
 fn select(config: &mut Config, folder: &Path, on_fault: OnFault) {
-    config.selection = Some(SelectionConfig { on_fault, ..SelectionConfig::of(load(folder)) });
+    let selection = SelectionConfig { on_fault, ..SelectionConfig::of(load(folder)) };
+    config.selections.general = Some(selection);
 }
 
 async fn two() -> (Orch, Orch) {
@@ -48,6 +51,45 @@ async fn the_policy_chooses_and_the_record_names_it() {
         "price_wei": "2"}]);
     assert_eq!(record["passed_over"], passed_over);
     assert_eq!((rig.handle.counters().picks, rig.handle.counters().fell_back), (1, 0));
+}
+
+#[tokio::test]
+async fn a_jobs_tier_comes_before_its_capability_and_that_before_the_rest() {
+    let orch = Orch::start(Manner { slots: 8, ..Manner::default() }).await;
+    let selection = |plugin_slot, folder: &Path| SelectionConfig {
+        plugin_slot,
+        ..SelectionConfig::of(load(folder))
+    };
+    for (capability, others) in [("other", "pick-first"), (PIPELINE, "pick-in-turn")] {
+        let rig = Rig::start(&[&orch], |config| {
+            select(config, &build::guest("pick-first"), OnFault::Native);
+            let all = &mut config.selections;
+            let in_turn = selection("selection/capability/x", &build::guest("pick-in-turn"));
+            all.by_capability.insert(Capability::live(capability).unwrap(), in_turn);
+            let cheapest = selection("selection/tier/gold", &build::plugin("choose-cheapest"));
+            all.by_tier.insert("gold".to_owned(), cheapest);
+            config.customers = vec![CustomerConfig {
+                name: "ann".to_owned(),
+                // Of `secret`.
+                key_sha256: "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"
+                    .to_owned(),
+                tier: "gold".to_owned(),
+                budget_wei: None,
+                period: Duration::from_secs(60),
+            }];
+        })
+        .await;
+        eventually(|| rig.handle.offerings().len() == 1).await;
+        for (headers, plugin) in
+            [(&[][..], others), (&[("authorization", "Bearer secret")][..], "choose-cheapest")]
+        {
+            let (status, body) = rig.ask(&json!({"model_id": PIPELINE}), headers).await;
+            assert_eq!(status, StatusCode::OK, "{body}");
+            assert_eq!(rig.job(body).record().await["policy"]["plugin"], plugin);
+        }
+        let slots: Vec<_> = rig.handle.other_policies().iter().map(|it| it.plugin_slot).collect();
+        assert_eq!(slots, ["selection/capability/x", "selection/tier/gold"]);
+    }
 }
 
 #[tokio::test]
@@ -100,7 +142,7 @@ async fn each_fail_mode_serves_a_job_whose_policy_faults_as_it_says() {
     {
         let rig = Rig::start(&[&dear, &cheap], |config| {
             select(config, &build::guest("trap-pick"), on_fault);
-            let selection = config.selection.as_mut().unwrap();
+            let selection = config.selections.general.as_mut().unwrap();
             selection.previous = Some(load(&build::guest("pick-first")));
             selection.previous.take_if(|_| on_fault == OnFault::Native);
         })
@@ -158,7 +200,7 @@ async fn a_policy_past_its_budget_is_asked_no_more_and_the_record_says_so() {
     for (on_fault, by) in [(OnFault::Native, "native"), (OnFault::PreviousVersion, "pick-first")] {
         let rig = Rig::start(&[&orch], |config| {
             select(config, &build::guest("trap-seldom"), on_fault);
-            let selection = config.selection.as_mut().unwrap();
+            let selection = config.selections.general.as_mut().unwrap();
             selection.config = r#"{"one_in": 2}"#.to_owned();
             if on_fault == OnFault::PreviousVersion {
                 // It reads the same document.
@@ -198,7 +240,7 @@ async fn a_policy_that_gives_two_answers_to_one_question_is_quarantined() {
     {
         let rig = Rig::start(&[&dear, &cheap], |config| {
             select(config, &build::guest("pick-in-turn"), OnFault::Native);
-            let selection = config.selection.as_mut().unwrap();
+            let selection = config.selections.general.as_mut().unwrap();
             selection.config = document.to_owned();
             selection.audit_one_in = 1;
         })
@@ -222,7 +264,7 @@ async fn a_policy_that_stands_by_its_choices_is_looked_at_and_left_alone() {
     let orch = Orch::start(Manner { slots: 64, ..Manner::default() }).await;
     let rig = Rig::start(&[&orch], |config| {
         select(config, &build::plugin("choose-orchestrator"), OnFault::Native);
-        config.selection.as_mut().unwrap().audit_one_in = 1;
+        config.selections.general.as_mut().unwrap().audit_one_in = 1;
     })
     .await;
     eventually(|| rig.handle.offerings().len() == 1).await;

@@ -175,6 +175,11 @@ impl<I> PluginSlot<I> {
         Self { name, versions: Vec::new() }
     }
 
+    /// Returns the slot's name.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// Adds a version: the first is the active one. One that could not be prepared is remembered
     /// as that, and what kept it is told.
     pub fn add(

@@ -9,7 +9,7 @@ use wire::allow::AllowedHosts;
 
 use super::super::fallback::OnFault as Fallback;
 use super::super::units::{Size, Time};
-use super::super::{Config, Customer, Discovery, GatewayLimits, Problem};
+use super::super::{Config, Customer, Discovery, GatewayLimits, Problem, Selection};
 use super::{Chosen, Search, json_document, orchestrator_url, within};
 
 /// Most orchestrators that one gateway asks: each costs a connection and a call an interval.
@@ -45,18 +45,40 @@ pub(crate) struct GatewayPlan {
     pub(crate) customers: Vec<CustomerConfig>,
     /// Pipeline of a job that names none.
     pub(crate) default_pipeline: Option<String>,
-    /// Selects orchestrators; none: the native rule.
-    pub(crate) selection: Option<Chosen>,
-    /// What happens when it faults.
-    pub(crate) on_fault: OnFault,
-    /// Selects where it does not, if anything but the native rule.
-    pub(crate) previous: Option<Chosen>,
+    /// Who selects orchestrators for every job that no other is for; none: the native rule.
+    pub(crate) selection: Option<Selecting>,
+    /// Who selects them for jobs of single tiers and pipelines.
+    pub(crate) selections: Vec<(JobsOf, Selecting)>,
     /// Hosts that URLs given by others may name.
     pub(crate) allowed_hosts: AllowedHosts,
     /// What URLs given to clients begin with.
     pub(crate) public_url: Option<String>,
     /// Limits at the front door.
     pub(crate) limits: Limits,
+}
+
+/// A plugin that selects orchestrators, as the file names it.
+#[derive(Debug, Clone)]
+pub(crate) struct Selecting {
+    /// The key that names it.
+    pub(crate) key: String,
+    /// The plugin.
+    pub(crate) chosen: Chosen,
+    /// What happens when it faults.
+    pub(crate) on_fault: OnFault,
+    /// Selects where it does not, if anything but the native rule.
+    pub(crate) previous: Option<Chosen>,
+    /// The key of its document, and the document.
+    pub(crate) document: (String, String),
+}
+
+/// The jobs that a plugin selects for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum JobsOf {
+    /// Those of customers of a tier.
+    Tier(String),
+    /// Those that need a capability.
+    Capability(Capability),
 }
 
 impl GatewayPlan {
@@ -72,16 +94,15 @@ impl GatewayPlan {
         {
             problems.push(Problem::new("gateway.default_pipeline", error.to_string()));
         }
-        let world = World::SelectionPolicy;
-        let selection = search.named("gateway.selection", &own.selection, world, problems);
-        let previous = search.previous(
-            "gateway.selection_previous",
-            &own.selection_previous,
-            world,
-            own.selection_on_fault == Fallback::PreviousVersion,
-            problems,
-        );
-        json_document("gateway.selection_config", &own.selection_config, problems);
+        let general = Selection {
+            plugin: own.selection.clone(),
+            config: own.selection_config.clone(),
+            on_fault: own.selection_on_fault,
+            previous: own.selection_previous.clone(),
+            ..Selection::default()
+        };
+        let keys = ["", "_config", "_previous"].map(|key| format!("gateway.selection{key}"));
+        let selection = selecting(keys, &general, search, problems);
         Self {
             orchestrators: own.orchestrators.iter().map(OrchestratorConfig::at).collect(),
             sources: sources(&config.discovery, problems),
@@ -90,13 +111,66 @@ impl GatewayPlan {
             customers: customers(config, problems),
             default_pipeline: filled(&own.default_pipeline),
             selection,
-            previous,
-            on_fault: own.selection_on_fault.into(),
+            selections: selections(config, search, problems),
             allowed_hosts: AllowedHosts::new(&own.allowed_hosts),
             public_url: public_url(&own.public_url, problems),
             limits: limits(&config.gateway_limits, problems),
         }
     }
+}
+
+fn selecting(
+    [key, config, previous]: [String; 3],
+    set: &Selection,
+    search: &Search,
+    problems: &mut Vec<Problem>,
+) -> Option<Selecting> {
+    let world = World::SelectionPolicy;
+    let chosen = search.named(&key, &set.plugin, world, problems);
+    let wanted = set.on_fault == Fallback::PreviousVersion;
+    let previous = search.previous(&previous, &set.previous, world, wanted, problems);
+    json_document(&config, &set.config, problems);
+    Some(Selecting {
+        key,
+        chosen: chosen?,
+        on_fault: set.on_fault.into(),
+        previous,
+        document: (config, set.config.clone()),
+    })
+}
+
+fn selections(
+    config: &Config,
+    search: &Search,
+    problems: &mut Vec<Problem>,
+) -> Vec<(JobsOf, Selecting)> {
+    let mut all: Vec<(JobsOf, Selecting)> = Vec::new();
+    for (name, set) in &config.selections {
+        let key = format!("gateway.selections.{name}");
+        let whose = match (set.tier.is_empty(), set.pipeline.is_empty()) {
+            (false, true) => Ok(JobsOf::Tier(set.tier.clone())),
+            (true, false) => Capability::live(&set.pipeline)
+                .map(JobsOf::Capability)
+                .map_err(|error| Problem::new(format!("{key}.pipeline"), error.to_string())),
+            (true, true) | (false, false) => {
+                Err(Problem::new(&*key, "it is for either a `tier` or a `pipeline`"))
+            }
+        };
+        if set.plugin.is_empty() {
+            problems.push(Problem::new(format!("{key}.plugin"), "it names no plugin"));
+        }
+        let keys = ["plugin", "config", "previous"].map(|own| format!("{key}.{own}"));
+        let selecting = selecting(keys, set, search, problems);
+        match (whose, selecting) {
+            (Ok(whose), _) if all.iter().any(|(other, _)| *other == whose) => {
+                problems.push(Problem::new(key, "another one is for the same jobs"));
+            }
+            (Ok(whose), Some(selecting)) => all.push((whose, selecting)),
+            (Ok(_), None) => {}
+            (Err(problem), _) => problems.push(problem),
+        }
+    }
+    all
 }
 
 /// The name under `max_price_wei_of` for every pipeline that is not named.

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use ::orchestrator::config::Callers;
 use worker::message::EncodeSpec;
 
-pub(crate) use gateway::GatewayPlan;
+pub(crate) use gateway::{GatewayPlan, JobsOf, Selecting};
 pub(crate) use grants::{of as allowed, with_secrets};
 pub(crate) use orchestrator::OrchestratorPlan;
 pub(crate) use plugins::{Chosen, Search};

@@ -115,6 +115,24 @@ fn a_version_to_fall_back_on_is_named_where_it_is_wanted_and_only_there() {
 }
 
 #[test]
+fn a_selection_is_for_one_tier_or_one_pipeline_and_the_only_one_for_it() {
+    let table = |name: &str, keys: &str| format!("[gateway.selections.{name}]\n{keys}\n");
+    let plugin = "plugin = \"choose-orchestrator\"\n";
+    let gold = table("gold", &format!("tier = \"gold\"\n{plugin}"));
+    let sketch = table("sketch", &format!("pipeline = \"sketch-video\"\n{plugin}"));
+    assert_eq!(problems(&format!("{gold}{sketch}")), [""; 0]);
+    let again = table("again", &format!("tier = \"gold\"\n{plugin}"));
+    let found = problems(&format!("{gold}{again}"));
+    assert_eq!(found, ["gateway.selections.gold: another one is for the same jobs"]);
+    let found = problems(&table("nobody", plugin));
+    assert_eq!(found, ["gateway.selections.nobody: it is for either a `tier` or a `pipeline`"]);
+    let found = problems(&table("none", "tier = \"gold\""));
+    assert_eq!(found, ["gateway.selections.none.plugin: it names no plugin"]);
+    let found = problems(&table("odd", &format!("pipeline = \"a b\"\n{plugin}")));
+    assert!(found[0].starts_with("gateway.selections.odd.pipeline: "), "{found:?}");
+}
+
+#[test]
 fn everything_that_cannot_be_meant_is_told_at_once() {
     let text = "[gateway]\nadmin = \"127.0.0.1:9935\"\norchestrators = [\"ftp://a\", \"http://b.example\"]\n\
                 selection = \"price-job\"\ndefault_pipeline = \"a b\"\n\

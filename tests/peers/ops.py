@@ -40,6 +40,9 @@ def enter_venv():
 
 enter_venv()
 
+# The tree stays as it is.
+sys.dont_write_bytecode = True
+
 import numpy as np  # noqa: E402
 
 import reference as ref  # noqa: E402

@@ -148,6 +148,37 @@ fn an_unknown_key_is_named_with_its_path() {
 }
 
 #[test]
+fn a_card_that_is_not_there_is_bad_usage_and_auto_says_what_it_took() {
+    let place = Place::new();
+    let config = place.folder.path().join("config.toml");
+    let look = rig::finish(rig::framegate(&["worker", "--look", "--device", "auto"]));
+    let found = String::from_utf8_lossy(&look.stdout).into_owned();
+    assert_eq!(look.status.code(), Some(0), "{}", String::from_utf8_lossy(&look.stderr));
+    assert!(found.starts_with("`auto` took `"), "{found}");
+    let setup = Setup { orchestrator: "device = \"auto\"".to_owned(), ..Setup::default() };
+    let rig = setup.up();
+    rig.wait_for_log("`auto` took `");
+    let (_, status) = rig.admin("orchestrator", "/v1/sessions").expect("an answer");
+    let status: Value = serde_json::from_str(&status).expect("JSON");
+    let note = status["worker"]["device_note"].as_str().unwrap_or_default();
+    assert!(found.starts_with(note) && !note.is_empty(), "{status}");
+    if !found.starts_with("`auto` took `cpu-0`") {
+        tests::skipped("a CUDA card is here");
+        return;
+    }
+    let setup = Setup { orchestrator: "device = \"cuda\"".to_owned(), ..Setup::default() };
+    fs::write(&config, setup.config()).expect("written");
+    let mut up = rig::framegate(&["up", "-c", config.to_str().expect("a path is text")]);
+    up.env("FRAMEGATE_DATA", place.folder.path().join("data"));
+    let done = rig::finish(up);
+    let errors = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(2), "{errors}");
+    for part in ["`orchestrator.device` = \"cuda\"", "`libcuda.so.1`", "hint: `cpu-0`"] {
+        assert!(errors.contains(part), "`{part}`: {errors}");
+    }
+}
+
+#[test]
 fn a_taken_port_is_named_with_its_key() {
     let place = Place::new();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");

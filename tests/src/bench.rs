@@ -12,6 +12,7 @@ mod floor;
 mod fresh;
 mod idle;
 mod isolation;
+mod kernel;
 mod line;
 mod live;
 mod machine;
@@ -51,6 +52,18 @@ impl Skipped {
     fn of(error: impl std::error::Error + 'static) -> Self {
         Self(domain::chain(&error))
     }
+}
+
+/// Makes the measurement of one op.
+macro_rules! op {
+    ($name:literal) => {
+        Bench {
+            id: concat!("op.", $name),
+            what: "an op on 1080p on one thread, over a memcpy of the bytes that it moves",
+            uses_program: false,
+            run: || kernel::run($name),
+        }
+    };
 }
 
 /// Everything that can be measured.
@@ -96,6 +109,34 @@ pub const BENCHES: &[Bench] = &[
         what: "a no-op host op called by a guest, over a bare import",
         uses_program: false,
         run: op::run,
+    },
+    op!("convert"),
+    op!("resize"),
+    op!("pad"),
+    op!("rotate"),
+    op!("flip"),
+    op!("box-blur"),
+    op!("gaussian-blur"),
+    op!("blur-areas"),
+    op!("pixelate-areas"),
+    op!("edges"),
+    op!("convolve"),
+    op!("denoise"),
+    op!("apply-lut"),
+    op!("color-matrix"),
+    op!("threshold"),
+    op!("mix"),
+    op!("noise"),
+    op!("overlay"),
+    op!("composite"),
+    op!("draw-rects"),
+    op!("draw-text"),
+    op!("blank"),
+    Bench {
+        id: "graph.op",
+        what: "an op of a graph of ten, over the same op called by itself",
+        uses_program: false,
+        run: kernel::graph,
     },
     Bench {
         id: "session.sketch720.cpu",

@@ -10,6 +10,7 @@ use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -30,6 +31,8 @@ const READY_MAX: Duration = Duration::from_secs(90);
 const STOP_MAX: Duration = Duration::from_secs(10);
 /// Time for a line of the log that is certain to come; as long as a session may drain.
 const LOG_MAX: Duration = Duration::from_secs(30);
+/// Time for an answer of an admin side, which looks at what it has in memory.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// Longest wait between two looks at whether a role is ready; a line of output comes sooner.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -127,6 +130,14 @@ impl Rig {
     /// Returns a bound address of a role, such as `gateway`, `admin`.
     pub fn address(&self, role: &str, listener: &str) -> SocketAddr {
         address(&self.run_file(), role, listener).expect("a running role has this address")
+    }
+
+    /// Asks a role's admin side for `path` over its Unix socket, which needs no token, and returns
+    /// status and body; `None` if no one answers.
+    pub fn admin(&self, role: &str, path: &str) -> Option<(u16, String)> {
+        let stream = UnixStream::connect(self.run_file()[role]["admin_socket"].as_str()?).ok()?;
+        stream.set_read_timeout(Some(ANSWER_MAX)).ok()?;
+        exchange(stream, "localhost", path)
     }
 
     /// Returns the process id of a role.
@@ -238,9 +249,13 @@ fn signal(child: &Child, signal: Signal) {
 
 /// Asks for `path` over plain HTTP and returns status and body; `None` if no one answers.
 pub fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").ok()?;
+    let stream = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
+    stream.set_read_timeout(Some(ANSWER_MAX)).ok()?;
+    exchange(stream, &address.to_string(), path)
+}
+
+fn exchange(mut stream: impl Read + Write, host: &str, path: &str) -> Option<(u16, String)> {
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     let status = answer.split(' ').nth(1)?.parse().ok()?;

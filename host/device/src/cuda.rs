@@ -3,8 +3,10 @@
 //! Uses the card's primary context, which FFmpeg can share, and one CUDA stream a session. Knows
 //! nothing of ops; decides how many threads a launch gets.
 //!
-//! **Invariant:** the driver's library is never touched unless it is known to be there: the bindings
-//! panic otherwise.
+//! **Invariant:** the driver's library is never touched unless it is known to be there and to have
+//! what is called: the bindings panic otherwise.
+
+mod driver;
 
 use std::collections::BTreeMap;
 use std::ffi::c_void;
@@ -18,11 +20,10 @@ use crate::backend::{Backend, Direction, Memory, PlaneCopy};
 use crate::error::{DeviceError, OpenError};
 use crate::launch::{Kernel, Launch, PTX};
 
+pub use driver::DRIVER_FUNCTIONS;
+
 /// Threads of a block: a warp along the row, so that its reads join, and eight rows.
 const BLOCK: (u32, u32) = (32, 8);
-
-/// Library names that are looked for, as the error lists them.
-const TRIED: &str = "libcuda.so, libcuda.so.12, libcuda.so.11, libcuda.so.1, libnvcuda.so";
 
 /// A card that has been opened. Cheap to clone; clones share context and kernels.
 #[derive(Clone)]
@@ -35,11 +36,7 @@ pub(crate) struct Cuda {
 impl Cuda {
     /// Opens a card by its ordinal; `asked` is the name in errors.
     pub(crate) fn open(ordinal: u32, asked: &str) -> Result<Self, OpenError> {
-        // SAFETY: tries to open the library, which has no requirements.
-        if !unsafe { sys::is_culib_present() } {
-            let (name, tried) = (asked.to_owned(), TRIED.to_owned());
-            return Err(OpenError::NoDriver { name, tried });
-        }
+        driver::look(asked)?;
         let failed =
             |attempt: &'static str| move |error: DriverError| refusal(asked, attempt, error);
         let context = CudaContext::new(ordinal as usize).map_err(failed("taking the context"))?;

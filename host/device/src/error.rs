@@ -23,6 +23,14 @@ pub enum OpenError {
         /// Library names that were tried.
         tried: String,
     },
+    /// The driver is there and too old, or not whole.
+    #[error("opening `{name}`: `libcuda.so.1` is there, but has no function `{function}`")]
+    OldDriver {
+        /// What was asked for.
+        name: String,
+        /// The function that is missing.
+        function: &'static str,
+    },
     /// The driver is there and has no such card.
     #[error("opening `{name}`: `libcuda.so.1` is there, but has no such card: {fact}")]
     NoCard {
@@ -67,7 +75,10 @@ impl OpenError {
     pub const fn class(&self) -> Class {
         match self {
             Self::UnknownName { .. } | Self::NoSuchLevel { .. } => Class::Invalid,
-            Self::NoDriver { .. } | Self::NoCard { .. } | Self::Driver { .. } => Class::Unavailable,
+            Self::NoDriver { .. }
+            | Self::OldDriver { .. }
+            | Self::NoCard { .. }
+            | Self::Driver { .. } => Class::Unavailable,
             Self::Threads { .. } => Class::Exhausted,
         }
     }

@@ -127,6 +127,7 @@ mod text;
 
 pub use backend::{Backend, Direction, Memory, PlaneCopy};
 pub use color::{ColorSpace, HD_ROWS, Range, Standard};
+pub use cuda::DRIVER_FUNCTIONS;
 pub use device::{Device, DeviceConfig};
 pub use domain::picture::{Axis, Color, Rect, Sampling};
 pub use error::{DeviceError, OpenError};

@@ -108,6 +108,8 @@ pub struct SessionRow {
 pub struct WorkerRow {
     /// Device that it owns.
     pub device: String,
+    /// Which device `auto` took and why; nothing for one that was named.
+    pub device_note: Option<String>,
     /// Name of the hardware.
     pub hardware: String,
     /// Process id.
@@ -252,6 +254,7 @@ impl OrchestratorHandle {
             .map(|(id, summary)| (id.clone(), summary.version.clone(), summary.digest.clone()));
         Some(WorkerRow {
             device: running.hello.device.clone(),
+            device_note: running.hello.note.clone(),
             hardware: running.hello.hardware.clone(),
             pid: running.worker.pid(),
             pipelines: pipelines.collect(),

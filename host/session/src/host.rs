@@ -399,3 +399,6 @@ impl Drop for Host {
         self.tell(changes);
     }
 }
+
+#[cfg(test)]
+mod tests;

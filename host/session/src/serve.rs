@@ -169,6 +169,7 @@ pub fn serve(options: &ServeOptions) -> Result<(), ServeError> {
     let (memory_free, memory_total) = stats::memory_bytes();
     let hello = Hello {
         device: device.name().to_owned(),
+        note: device.note().map(str::to_owned),
         hardware: device.description(),
         memory_free,
         memory_total,

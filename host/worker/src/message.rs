@@ -16,6 +16,8 @@ pub use crate::fact::CodeFact;
 pub struct Hello {
     /// Device that it owns, such as `cpu-0`.
     pub device: String,
+    /// Which device `auto` took and why; nothing for one that was named.
+    pub note: Option<String>,
     /// Name of the hardware, for people and `OrchestratorInfo`.
     pub hardware: String,
     /// Free memory of the device in bytes.

@@ -5,6 +5,7 @@
 mod card;
 mod counted;
 mod devices;
+mod driver;
 mod every;
 mod graphs;
 mod interpret;

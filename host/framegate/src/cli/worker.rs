@@ -3,13 +3,14 @@
 
 use std::num::NonZeroUsize;
 
-use device::{DeviceConfig, SimdLevel};
+use device::{Device, DeviceConfig, SimdLevel};
 use session::ServeOptions;
 
 use super::Common;
 use crate::config::env;
 use crate::data::DataDir;
 use crate::failure::{Exit, Failure};
+use crate::out;
 use crate::role::policies;
 
 /// Which device.
@@ -18,9 +19,19 @@ pub(crate) struct Args {
     /// Device to own, such as `cpu-0`
     #[arg(long, value_name = "DEVICE")]
     device: String,
+    /// Say what the device is, and end
+    #[arg(long, hide = true)]
+    look: bool,
 }
 
 pub(super) fn main(args: &Args, common: &Common) -> Result<Exit, Failure> {
+    if args.look {
+        let device = Device::open(&args.device, &device_config(env::value)?)
+            .map_err(|error| Failure::from_error(error.class(), &error))?;
+        let taken = device.note().unwrap_or(device.name());
+        out::line(&format!("{taken} ({})", device.description()))?;
+        return Ok(Exit::Ok);
+    }
     // A worker without a place for state works as well, and compiles each time.
     let data = DataDir::find(common.data_dir.as_deref()).ok();
     let options = ServeOptions {

@@ -67,7 +67,7 @@ section! {
         cleartext: bool = false;
         /// Name that gateways know it by. Empty: the machine's name.
         name: String = String::new();
-        /// Device that sessions run on.
+        /// Device that sessions run on: `cpu-0`, `cuda-0` and so on, or `auto`, a card if there is one.
         device: String = "cpu-0".to_owned();
         /// Threads of the CPU backend. 0: one a core.
         threads: usize = 0;

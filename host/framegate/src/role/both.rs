@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use domain::Class;
 
-use super::{Ground, bind, gateway, orchestrator, refuse_any};
+use super::{Ground, bind, device, gateway, orchestrator, refuse_any};
 use crate::config::convert::{self, Search};
 use crate::data::Role;
 use crate::failure::{Exit, Failure};
@@ -17,6 +17,7 @@ pub(crate) fn up(ground: Ground) -> Result<Exit, Failure> {
         ground.file.as_deref(),
         &convert::check_both(&ground.config, &Search::new(&ground.config)),
     )?;
+    device::look(&ground.config)?;
     // Nothing is counted here; the roles have metrics of their own.
     let _telemetry = Telemetry::start("up", &ground.config.log);
     let program = std::env::current_exe()

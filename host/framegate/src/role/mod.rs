@@ -7,6 +7,7 @@
 //! **Invariant:** `run.json` names a role only while its listeners take connections.
 
 mod both;
+mod device;
 mod gateway;
 mod orchestrator;
 pub(crate) mod policies;

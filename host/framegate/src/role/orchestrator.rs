@@ -16,10 +16,10 @@ use orchestrator::{Orchestrator, OrchestratorHandle};
 use plugin::Standing;
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tracing::warn;
+use tracing::{info, warn};
 use worker::parent::WorkerConfig;
 
-use super::{Ground, Serving, policies, refuse_any, runtime};
+use super::{Ground, Serving, device, policies, refuse_any, runtime};
 use crate::admin::Readiness;
 use crate::config::convert::{self, DECODE_THREADS, OrchestratorPlan, Search};
 use crate::config::{Config, env};
@@ -63,7 +63,9 @@ pub(crate) fn main(ground: Ground) -> Result<Exit, Failure> {
         Ok(plan) => plan,
         Err(problems) => return refuse_any(ground.file.as_deref(), &problems).map(|()| Exit::Ok),
     };
+    let found = device::look(&config)?;
     let mut settled = ground.settle(Role::Orchestrator, &wanted(&config))?;
+    info!(found, "device looked for");
     plan.warnings.iter().for_each(|problem| warn!(problem, "plugin left out"));
     let url = url(&config, &settled.listeners);
     let listen = settled.addresses();
@@ -188,6 +190,7 @@ async fn sessions(State(handle): State<OrchestratorHandle>) -> Json<Value> {
             .collect();
         json!({
             "device": row.device,
+            "device_note": row.device_note,
             "hardware": row.hardware,
             "pid": row.pid,
             "pipelines": pipelines,

@@ -51,8 +51,13 @@ fn seeds() -> Vec<Vec<u8>> {
     let fault = FaultFacts { kind: "trap".to_owned(), plugin: text(), ..FaultFacts::default() };
     let failure =
         Failure { class: "fault".to_owned(), message: text(), fault: Some(fault.clone()) };
-    let hello =
-        Hello { device: text(), hardware: text(), memory_free: 1 << 30, memory_total: 1 << 33 };
+    let hello = Hello {
+        device: text(),
+        note: Some(text()),
+        hardware: text(),
+        memory_free: 1 << 30,
+        memory_total: 1 << 33,
+    };
     let report =
         SessionReport { failure: Some(failure.clone()), frames_in: 9, ..SessionReport::default() };
     let metric = MetricChange {

@@ -25,7 +25,7 @@ const STREAM_BYTES: usize = 96 * 1921 * 1081 * 4;
 enum End {
     Fine,
     Differs,
-    Skipped,
+    Skipped(OpenError),
     Usage(String),
     Input(String),
     Failed(String),
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     let (code, message) = match end.unwrap_or_else(|end| end) {
         End::Fine => (0, None),
         End::Differs => (1, Some("CPU and CUDA differ".to_owned())),
-        End::Skipped => (77, Some("skipped: no CUDA device".to_owned())),
+        End::Skipped(why) => (77, Some(format!("skipped: no CUDA device: {why}"))),
         End::Usage(message) => (2, Some(format!("{message}\n{USAGE}"))),
         End::Input(message) => (3, Some(message)),
         End::Failed(message) => (1, Some(message)),
@@ -58,7 +58,9 @@ fn failed(error: impl Display) -> End {
 
 fn open(name: &str, config: &DeviceConfig) -> Result<Device, End> {
     Device::open(name, config).map_err(|error| match error {
-        OpenError::NoDriver { .. } | OpenError::NoCard { .. } => End::Skipped,
+        OpenError::NoDriver { .. } | OpenError::OldDriver { .. } | OpenError::NoCard { .. } => {
+            End::Skipped(error)
+        }
         OpenError::UnknownName { .. } | OpenError::NoSuchLevel { .. } => {
             End::Usage(error.to_string())
         }

@@ -30,7 +30,9 @@ fn build(level: &str, flags: &[&str]) {
         .std("gnu11")
         .opt_level(3)
         .flag("-ffp-contract=off")
-        .flag("-Wno-pass-failed");
+        .flag("-Wno-pass-failed")
+        // Vectors go to functions that are part of their callers, so no calling convention matters.
+        .flag("-Wno-psabi");
     for flag in flags {
         compiler.flag(flag);
     }

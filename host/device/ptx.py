@@ -14,7 +14,7 @@ import sys
 
 KERNELS = pathlib.Path(__file__).resolve().parent / "kernels"
 NAMES = ["areas", "convert", "convolve", "count", "filter", "lut", "mix", "shape"]
-HEADERS = ["color.h", "k.h"]
+HEADERS = ["color.h", "k.h", "lines.h"]
 VERSION = (12, 4)
 WHEEL = "12.4.127"
 OPTIONS = [

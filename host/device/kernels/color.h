@@ -29,16 +29,17 @@ typedef struct {
 } Tile;
 
 /* Computes r, g, b of `n` pixels from Y and from U and V, one of each for two pixels, which lie
- * `chroma_step` bytes apart. `x0` is even. */
+ * `chroma_step` bytes apart: of pairs, V is the byte after U. */
 KFN void tile_from_yuv(const Matrix *m, const u8 *luma, const u8 *u, const u8 *v, i32 chroma_step,
                        i32 n, Tile *__restrict__ tile) {
     i16 us[TILE / 2], vs[TILE / 2];
     i16 ud[TILE], vd[TILE];
     const i32 half = (n + 1) >> 1;
+    /* Every byte of a pair is read: a loop that leaves some out is no loop over vectors. */
     if (chroma_step == 1) {
         EACH(i, half, TILE / 2) us[i] = (i16)(u[i] - 128), vs[i] = (i16)(v[i] - 128);
     } else {
-        EACH(i, half, TILE / 2) us[i] = (i16)(u[2 * i] - 128), vs[i] = (i16)(v[2 * i] - 128);
+        EACH(i, half, TILE / 2) us[i] = (i16)(u[2 * i] - 128), vs[i] = (i16)(u[2 * i + 1] - 128);
     }
     EACH(i, half, TILE / 2) {
         ud[2 * i] = us[i], ud[2 * i + 1] = us[i];
@@ -60,21 +61,42 @@ KFN void luma_from_tile(const Matrix *m, const Tile *tile, i32 n, u8 *__restrict
     }
 }
 
-/* Computes U and V of the mean of two by two pixels, in one rounding. `n` pixels a row; where there
- * is no second column, the first counts twice. */
+/* Adds neighbours of two rows; where there is no second column, the first counts twice. */
+KFN void sums_of_blocks(const u8 *top, const u8 *low, i32 n, i16 *__restrict__ sums) {
+    EACH(i, n >> 1, TILE / 2)
+        sums[i] = (i16)(top[2 * i] + top[2 * i + 1] + low[2 * i] + low[2 * i + 1]);
+    if (n & 1) sums[n >> 1] = (i16)(2 * (top[n - 1] + low[n - 1]));
+}
+
+/* Computes U and V of the mean of two by two pixels, in one rounding. `n` pixels a row. */
 KFN void chroma_from_tiles(const Matrix *m, const Tile *top, const Tile *low, i32 n, u8 *u, u8 *v,
                            i32 chroma_step) {
+    i16 r[TILE / 2], g[TILE / 2], b[TILE / 2];
     u8 us[TILE / 2], vs[TILE / 2];
     const i32 half = (n + 1) >> 1;
+    sums_of_blocks(top->r, low->r, n, r);
+    sums_of_blocks(top->g, low->g, n, g);
+    sums_of_blocks(top->b, low->b, n, b);
     EACH(i, half, TILE / 2) {
-        const i32 a = 2 * i, b = min_i32(2 * i + 1, n - 1);
-        const i32 r = top->r[a] + top->r[b] + low->r[a] + low->r[b];
-        const i32 g = top->g[a] + top->g[b] + low->g[a] + low->g[b];
-        const i32 bl = top->b[a] + top->b[b] + low->b[a] + low->b[b];
-        us[i] = to_u8(128 + ((m->ur * r + m->ug * g + m->ub * bl + 4 * HALF) >> 16));
-        vs[i] = to_u8(128 + ((m->vr * r + m->vg * g + m->vb * bl + 4 * HALF) >> 16));
+        us[i] = to_u8(128 + ((m->ur * r[i] + m->ug * g[i] + m->ub * b[i] + 4 * HALF) >> 16));
+        vs[i] = to_u8(128 + ((m->vr * r[i] + m->vg * g[i] + m->vb * b[i] + 4 * HALF) >> 16));
     }
-    EACH(i, half, TILE / 2) u[i * chroma_step] = us[i], v[i * chroma_step] = vs[i];
+    if (chroma_step == 1) {
+        EACH(i, half, TILE / 2) u[i] = us[i], v[i] = vs[i];
+    } else {
+        EACH(i, half, TILE / 2) u[2 * i] = us[i], u[2 * i + 1] = vs[i];
+    }
+}
+
+/* Four bytes from anywhere, the first one lowest. */
+KFN u32 word_at(const u8 *at) {
+#ifdef __CUDACC__
+    return at[0] | (u32)at[1] << 8 | (u32)at[2] << 16 | (u32)at[3] << 24;
+#else
+    u32 word;
+    __builtin_memcpy(&word, at, 4);
+    return word;
+#endif
 }
 
 /* Reads `n` pixels of `step` bytes. */
@@ -83,8 +105,10 @@ KFN void tile_from_rgb(const u8 *rgb, i32 step, i32 n, Tile *__restrict__ tile) 
         EACH(i, n, TILE)
             tile->r[i] = rgb[3 * i], tile->g[i] = rgb[3 * i + 1], tile->b[i] = rgb[3 * i + 2];
     } else {
-        EACH(i, n, TILE)
-            tile->r[i] = rgb[4 * i], tile->g[i] = rgb[4 * i + 1], tile->b[i] = rgb[4 * i + 2];
+        EACH(i, n, TILE) {
+            const u32 word = word_at(rgb + 4 * i);
+            tile->r[i] = (u8)word, tile->g[i] = (u8)(word >> 8), tile->b[i] = (u8)(word >> 16);
+        }
     }
 }
 

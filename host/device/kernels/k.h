@@ -2,7 +2,8 @@
  *
  * A kernel is a row function `row(args, y, x0, x1)`: it computes the elements [x0, x1) of result row
  * `y`, and what an element is, is the kernel's affair (a byte, a pixel, a block of two by two). The
- * CPU calls it for whole rows, a CUDA thread for SPAN elements: the same text, so the same bits.
+ * CPU calls it for whole rows, a CUDA thread for SPAN elements: the same text, so the same bits. Where
+ * a kernel has a second text for the CPU's vectors (lines.h), it computes the same sums.
  *
  * The text is in the common part of C11 and C++17 and includes nothing: NVRTC has no headers.
  * Invariant: integer arithmetic without overflow; right shifts of negative numbers round down. */
@@ -61,7 +62,7 @@ KFN u8 to_u8(i32 v) { return (u8)clamp_i32(v, 0, 255); }
 
 /* (a * (255 - t) + b * t) / 255 to the nearest, exactly: the sum plus 128 is below 2^16. */
 KFN u8 mix_u8(u8 a, u8 b, u8 t) {
-    const u16 v = (u16)(a * (255 - t) + b * t + 128);
+    const u16 s = (u16)(255 - t), v = (u16)((u16)(a * s) + (u16)(b * t) + 128);
     return (u8)((u16)(v + (v >> 8)) >> 8);
 }
 

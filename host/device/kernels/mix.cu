@@ -2,6 +2,13 @@
  * kernel behind `overlay`, `composite` and everything that draws. */
 #include "k.h"
 
+/* Elements whose shares are worked out before they are mixed. */
+#ifdef __CUDACC__
+#define RUN SPAN
+#else
+#define RUN 128
+#endif
+
 /* `mix`: (a * (255 - t) + b * t) / 255, rounded to the nearest. An element is a byte. */
 typedef struct {
     Extent extent;
@@ -21,6 +28,8 @@ KFN void mix_row(const MixArgs *args, i32 y, i32 x0, i32 x1) {
 
 ENTRY(mix, MixArgs, mix_row)
 
+KFN u16 max_u16(u16 a, u16 b) { return a > b ? a : b; }
+KFN u16 min_u16(u16 a, u16 b) { return a < b ? a : b; }
 /* `denoise`: the share of `previous` in 256ths falls from 192 where nothing differs to 0 where the
  * two differ by `strength`. An element is a byte. */
 typedef struct {
@@ -32,14 +41,14 @@ typedef struct {
 KFN void denoise_row(const DenoiseArgs *args, i32 y, i32 x0, i32 x1) {
     const u8 *in = row_of(args->in, y), *previous = row_of(args->previous, y);
     u8 *__restrict__ out = row_of(args->out, y);
-    const u8 strength = (u8)args->strength;
-    const u16 slope = (u16)args->slope;
+    const u16 strength = (u16)args->strength, slope = (u16)args->slope;
     for (i32 x = x0; x < x1; x++) {
-        const u8 a = in[x], b = previous[x];
-        const u8 apart = (u8)(a > b ? a - b : b - a);
-        const u8 near = (u8)(strength > apart ? strength - apart : 0);
-        const u16 share = (u16)((u16)(near * slope) >> 8);
-        out[x] = (u8)((u16)(a * (u16)(256 - share) + b * share + 128) >> 8);
+        const u16 a = in[x], b = previous[x];
+        const u16 apart = (u16)(max_u16(a, b) - min_u16(a, b));
+        const u16 near = (u16)(max_u16(strength, apart) - apart);
+        const u16 scaled = (u16)(near * slope), share = scaled >> 8;
+        const u16 more = (u16)((u16)(b - a) * share), sum = (u16)((u16)(a << 8) + more), half = (u16)(sum + 128);
+        out[x] = (u8)(half >> 8);
     }
 }
 
@@ -136,32 +145,51 @@ KFN void blend_span(const BlendArgs *args, i32 y, i32 x0, i32 x1, i32 step) {
         blend_pixels(args, y, x0, x1, step, 0, 0, top);
 }
 
+/* Shares of two by two pixels, added: of a mask whose pixels lie `step` bytes apart. */
+KFN void shares_of_blocks(const u8 *first, const u8 *second, i32 step, u8 alpha, i32 n,
+                          u16 *__restrict__ shares) {
+    EACH(i, n, RUN)
+        shares[i] = (u16)(scale_u8(first[2 * i * step], alpha) +
+                          scale_u8(first[(2 * i + 1) * step], alpha) +
+                          scale_u8(second[2 * i * step], alpha) +
+                          scale_u8(second[(2 * i + 1) * step], alpha));
+}
+
+/* (base * (1020 - share) + over * share + 510) / 1020, where `share` is a sum of four. */
+KFN u8 blend_of_four(u8 base, u8 over, u16 share) {
+    const u16 quarters = (u16)((base * (1020 - share) + over * share + 510) >> 2);
+    /* By 255, exactly, as that is below 2^16 - 1. */
+    return (u8)((u16)(quarters + 1 + (quarters >> 8)) >> 8);
+}
+
 /* Samples whose four pixels lie inside of the top and of the base, where blocks of both are the
  * same: `blend_sample` without its questions. */
 KFN void blend_samples(const BlendArgs *args, i32 y, i32 x0, i32 x1, i32 step) {
-    const i32 mask_step = args->mask_step, alpha = args->alpha;
-    const i32 top_y = 2 * y - args->y, top_x = args->x >> 1;
-    const u8 *base = row_of(args->base, y);
+    const i32 mask_step = args->mask_step, top_y = 2 * y - args->y, top_x = args->x >> 1;
+    const u8 alpha = (u8)args->alpha, *base = row_of(args->base, y);
     const u8 *top = args->top.data ? row_of(args->top, top_y >> 1) - top_x * step : 0;
-    const u8 *first = 0, *second = 0;
-    if (args->mask.data) {
-        first = row_of(args->mask, top_y) - args->x * mask_step;
-        second = row_of(args->mask, top_y + 1) - args->x * mask_step;
-    }
     u8 *__restrict__ out = row_of(args->out, y);
     const u8 color[2] = {args->color[0], args->color[1]};
-    for (i32 x = x0; x < x1; x++) {
-        u32 share = 4 * (u32)alpha;
-        if (first)
-            share = (u32)scale_u8(first[2 * x * mask_step], (u8)alpha) +
-                    scale_u8(first[(2 * x + 1) * mask_step], (u8)alpha) +
-                    scale_u8(second[2 * x * mask_step], (u8)alpha) +
-                    scale_u8(second[(2 * x + 1) * mask_step], (u8)alpha);
-        for (i32 c = 0; c < step; c++) {
-            const u32 over = top ? top[x * step + c] : color[c];
-            out[x * step + c] =
-                (u8)((base[x * step + c] * (1020 - share) + over * share + 510) / 1020);
+    for (i32 x = x0; x < x1; x += RUN) {
+        const i32 n = min_i32(RUN, x1 - x);
+        u16 shares[RUN];
+        if (args->mask.data) {
+            const u8 *first = row_of(args->mask, top_y) + (2 * x - args->x) * mask_step;
+            const u8 *second = first + args->mask.pitch;
+            if (mask_step == 1)
+                shares_of_blocks(first, second, 1, alpha, n, shares);
+            else
+                shares_of_blocks(first, second, mask_step, alpha, n, shares);
+        } else {
+            EACH(i, n, RUN) shares[i] = (u16)(4 * alpha);
         }
+        const u8 *under = base + x * step;
+        u8 *to = out + x * step;
+        EACH(i, n, RUN)
+            for (i32 c = 0; c < step; c++) {
+                const u8 over = top ? top[(x + i) * step + c] : color[c];
+                to[i * step + c] = blend_of_four(under[i * step + c], over, shares[i]);
+            }
     }
 }
 

@@ -18,6 +18,7 @@ mod live;
 mod machine;
 mod op;
 mod pair;
+mod peer;
 mod pick;
 mod place;
 mod policy;
@@ -112,6 +113,30 @@ pub const BENCHES: &[Bench] = &[
     },
     op!("convert"),
     op!("resize"),
+    Bench {
+        id: "op.resize.zimg",
+        what: "resize of 1080p to 720p by Lanczos on one thread, over zimg's",
+        uses_program: false,
+        run: || peer::resize(peer::Library::Zimg),
+    },
+    Bench {
+        id: "op.resize.swscale",
+        what: "resize of 1080p to 720p by Lanczos on one thread, over swscale's",
+        uses_program: false,
+        run: || peer::resize(peer::Library::Swscale),
+    },
+    Bench {
+        id: "op.resize.fast_image_resize",
+        what: "resize of 1080p to 720p by Lanczos on one thread, over fast_image_resize's",
+        uses_program: false,
+        run: peer::fast_image_resize,
+    },
+    Bench {
+        id: "op.libyuv",
+        what: "convert and box-blur on 1080p on one thread, over libyuv's",
+        uses_program: false,
+        run: peer::libyuv,
+    },
     op!("pad"),
     op!("rotate"),
     op!("flip"),

@@ -10,7 +10,7 @@ use super::Skipped;
 use crate::root;
 
 /// Returns the target folder: the bench lies in `<target>/<profile>`, tests one folder deeper.
-fn target() -> Result<PathBuf, Skipped> {
+pub(super) fn target() -> Result<PathBuf, Skipped> {
     let program = env::current_exe().map_err(|error| Skipped(format!("where am I: {error}")))?;
     let above = |levels: usize| program.ancestors().nth(levels).map(Path::to_owned);
     let levels = if program.parent().is_some_and(|p| p.ends_with("deps")) { 3 } else { 2 };

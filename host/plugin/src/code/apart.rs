@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
 use super::compile::{ANSWER_CODE, ANSWER_DOES_NOT_FIT, ANSWER_REFUSED, CompileError, Misfit};
@@ -159,8 +160,13 @@ pub(super) fn limit_this_process() -> io::Result<()> {
 fn lower(resource: Resource, most: u64) -> io::Result<()> {
     let limit = getrlimit(resource);
     let least = |old: Option<u64>| Some(old.map_or(most, |old| old.min(most)));
-    let limit = Rlimit { current: least(limit.current), maximum: least(limit.maximum) };
-    Ok(setrlimit(resource, limit)?)
+    let (current, maximum) = (least(limit.current), least(limit.maximum));
+    match setrlimit(resource, Rlimit { current, maximum }) {
+        // The kernel lets everybody lower a limit. valgrind, which opens files for whatever it runs,
+        // holds on to the higher one of theirs.
+        Err(Errno::PERM) => Ok(setrlimit(resource, Rlimit { current, maximum: limit.maximum })?),
+        lowered => Ok(lowered?),
+    }
 }
 
 #[cfg(test)]

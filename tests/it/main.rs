@@ -1,5 +1,6 @@
 //! Tests of the whole: the rules of the tree, the plugin contract, and real processes.
 
+mod advise;
 mod cli;
 mod code;
 mod contract;
@@ -12,6 +13,7 @@ mod memcheck;
 mod peers;
 mod plugin;
 mod policies;
+mod records;
 mod recovery;
 mod sim;
 mod strangers;

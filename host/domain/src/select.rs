@@ -122,9 +122,16 @@ pub fn objection(offering: &Offering, cap_wei: u64) -> Option<Reason> {
     (offering.slots_free == Some(0)).then_some(Reason::NoSlot)
 }
 
-/// Ranks `offerings` natively: acceptable and not suspended ones only, cheapest first, then shortest round trip, then
-/// fewest jobs in flight, then by name. Returns at most [`TRIES_MAX`] indices.
+/// Ranks `offerings` natively, as [`order`] does. Returns at most [`TRIES_MAX`] indices.
 pub fn rank(offerings: &[Offering], cap_wei: u64) -> Vec<usize> {
+    let mut ranked = order(offerings, cap_wei);
+    ranked.truncate(TRIES_MAX);
+    ranked
+}
+
+/// Orders `offerings` natively: acceptable and not suspended ones only, cheapest first, then
+/// shortest round trip, then fewest jobs in flight, then by name.
+pub fn order(offerings: &[Offering], cap_wei: u64) -> Vec<usize> {
     let mut ranked: Vec<usize> = (0..offerings.len())
         .filter(|&index| offerings[index].suspended.is_none())
         .filter(|&index| objection(&offerings[index], cap_wei).is_none())
@@ -135,7 +142,6 @@ pub fn rank(offerings: &[Offering], cap_wei: u64) -> Vec<usize> {
         let rtt = offering.rtt_us.unwrap_or(u32::MAX);
         (price, rtt, offering.in_flight, &offering.orchestrator)
     });
-    ranked.truncate(TRIES_MAX);
     ranked
 }
 

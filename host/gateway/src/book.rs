@@ -195,6 +195,11 @@ impl Book {
         }
     }
 
+    /// Notes that something changed that snapshots are made of beside the book.
+    pub(crate) const fn touch(&mut self) {
+        self.changes += 1;
+    }
+
     /// Counts what was noted so far.
     pub(crate) const fn changes(&self) -> u64 {
         self.changes
@@ -382,7 +387,7 @@ fn plain(name: &str) -> String {
 }
 
 /// Returns host and port of an address.
-fn place(uri: &str) -> &str {
+pub(crate) fn place(uri: &str) -> &str {
     uri.split_once("://").map_or(uri, |(_, rest)| rest).trim_end_matches('/')
 }
 

@@ -12,10 +12,10 @@ use std::time::Duration;
 use domain::breaker::OnFault;
 use domain::event::Sink;
 use domain::offering::Offering;
-use domain::price::LIVE_UNITS_PER_SECOND;
+use domain::price::{LIVE_LOT, LIVE_UNITS_PER_SECOND};
 use domain::select::{self, Reason};
 use plugin::policy::audit::{Choice, Question};
-use plugin::policy::selection::Decline;
+use plugin::policy::selection::{Decline, Scored};
 use plugin::policy::slot::Answered;
 use plugin::{Because, Identity, JobFacts, unix_ms};
 use serde::Serialize;
@@ -184,6 +184,65 @@ pub(crate) fn rank(
             Ok(native(offerings, wish, PolicyName::native().instead_of(active, &because)))
         }
     }
+}
+
+/// What a policy says of each candidate.
+pub(crate) struct Explained {
+    /// Who says it.
+    pub(crate) policy: PolicyName,
+    /// Candidates, best first.
+    pub(crate) lines: Vec<Scored>,
+    /// Why the policy chooses nobody, if it does not.
+    pub(crate) declined: Option<Decline>,
+}
+
+/// Has `offerings`, which are the candidates of `market` with their figures of this moment, ranked
+/// with grounds. Equal markets, equal answers. Takes as long as preparing.
+pub(crate) fn explain(
+    market: &Market,
+    offerings: &[Offering],
+    wish: &Wish<'_>,
+) -> Result<Explained, NoPolicy> {
+    let Some(ranker) = market.ranker(wish.tier()) else {
+        return Ok(natively(offerings, wish, PolicyName::native()));
+    };
+    let (job, at) = (Arc::new(facts(offerings, wish)), unix_ms());
+    match ranker.slot.ask(now(), wish.sink, |policy| policy.explain(&job, at, 0)) {
+        Ok(Answered { value, version, instead }) => {
+            let policy = PolicyName::from(version.standing().identity());
+            let policy = match instead {
+                Some(because) => policy.instead_of(&ranker.active, &because),
+                None => policy,
+            };
+            let (lines, declined) = match value {
+                Ok(lines) => (lines, None),
+                Err(declined) => (Vec::new(), Some(declined)),
+            };
+            Ok(Explained { policy, lines, declined })
+        }
+        Err(because) if ranker.on_fault == OnFault::Refuse => {
+            wish.sink.emit(because.event(ranker.slot.name(), "nobody"));
+            Err(NoPolicy(because))
+        }
+        Err(because) => {
+            wish.sink.emit(because.event(ranker.slot.name(), NATIVE));
+            let policy = PolicyName::native().instead_of(&ranker.active, &because);
+            Ok(natively(offerings, wish, policy))
+        }
+    }
+}
+
+/// Ranks natively, by price: a score is the price, below 0 so that less is better.
+fn natively(offerings: &[Offering], wish: &Wish<'_>, policy: PolicyName) -> Explained {
+    let order = select::order(offerings, wish.cap_wei);
+    let lines = order.into_iter().filter_map(|at| {
+        let price = offerings.get(at)?.price.map_or(0, |price| price.for_lot(LIVE_LOT));
+        let parts = vec![("price".to_owned(), format!("{price} wei a lot"))];
+        #[expect(clippy::cast_precision_loss, reason = "only the order of scores has meaning")]
+        let score = -(price as f64);
+        Some(Scored { candidate: u32::try_from(at).ok()?, score, parts, left_out: None })
+    });
+    Explained { policy, lines: lines.collect(), declined: None }
 }
 
 fn native(offerings: &[Offering], wish: &Wish<'_>, policy: PolicyName) -> Ranked {

@@ -10,6 +10,8 @@ use domain::capability::Capability;
 use plugin::SelectionPolicy;
 use wire::allow::AllowedHosts;
 
+pub use crate::archive::{KEPT, RECORDS_BYTES_MAX, RecordsConfig};
+pub use crate::custom::Columns;
 pub use crate::customers::CustomerConfig;
 pub use crate::sources::SourcesConfig;
 
@@ -21,6 +23,9 @@ pub const DISCOVERY_INTERVAL: Duration = Duration::from_secs(5);
 pub const DISCOVERY_WINDOW: Duration = Duration::from_millis(500);
 /// Time after which a question is given up. The network's figure.
 pub const DISCOVERY_MAX: Duration = Duration::from_secs(6);
+/// Time between two messages to an orchestrator of what is counted of it, unless configured: its
+/// operator looks at it by hand.
+pub const FEEDBACK_INTERVAL: Duration = Duration::from_secs(60);
 /// One choice in so many is made twice: what it costs is lost among a thousand picks, and a policy
 /// with a state of its own is found out within minutes.
 pub const AUDIT_ONE_IN: u64 = 1024;
@@ -226,6 +231,12 @@ pub struct Config {
     pub blocklist: Vec<String>,
     /// How they are asked.
     pub discovery: DiscoveryConfig,
+    /// Time between two messages to each of what is counted of it; `None`: it is told nothing.
+    pub feedback: Option<Duration>,
+    /// Whether what they ask for transcoding is looked at as well; nobody is given such work here.
+    pub transcoding: bool,
+    /// Columns of the operator's own.
+    pub custom: Columns,
     /// The most that work may cost.
     pub caps: Caps,
     /// Customers that are known by a key.
@@ -236,8 +247,10 @@ pub struct Config {
     pub selections: Selections,
     /// Hosts that URLs given by clients and orchestrators may name.
     pub allowed_hosts: AllowedHosts,
-    /// Folder of the role; `pins.json` is kept there.
+    /// Folder of the role; `pins.json` and `jobs.sqlite` are kept there.
     pub data_dir: PathBuf,
+    /// How long and how much is kept of jobs; `None`: nothing outlives the process.
+    pub records: Option<RecordsConfig>,
     /// What URLs given to clients begin with; `None`: `http://` and the host that they asked for.
     pub public_url: Option<String>,
     /// Limits at the edge.
@@ -255,12 +268,16 @@ impl Config {
             sources: SourcesConfig::default(),
             blocklist: Vec::new(),
             discovery: DiscoveryConfig::default(),
+            feedback: Some(FEEDBACK_INTERVAL),
+            transcoding: false,
+            custom: Columns::default(),
             caps: Caps::of(u64::MAX),
             customers: Vec::new(),
             default_pipeline: None,
             selections: Selections::default(),
             allowed_hosts: AllowedHosts::default(),
             data_dir,
+            records: Some(RecordsConfig::default()),
             public_url: None,
             limits: Limits::default(),
             drain: DRAIN_MAX,

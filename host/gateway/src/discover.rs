@@ -102,7 +102,11 @@ fn apply(state: &State, heard: Heard) {
     let mut book = state.book();
     let change = match answer {
         Ok(measured) => match Quote::of(&measured.info, MODELS_MAX) {
-            Some(quote) => book.answered(seat, quote, measured.round_trip, asked, now),
+            Some(quote) => {
+                let all = state.config.transcoding;
+                let quote = if all { quote.with_transcoding() } else { quote };
+                book.answered(seat, quote, measured.round_trip, asked, now)
+            }
             None => book.missed(seat, "it says that it does not work".to_owned(), now),
         },
         Err(Trouble::Client(error)) if is_capped(&error) => book.capped(seat, asked, now),
@@ -121,11 +125,13 @@ async fn rebuild(state: &Arc<State>) {
         let book = state.book();
         (book.offerings(), book.changes())
     };
+    let custom = state.custom().clone();
     let generation = state.rounds.borrow().generation + 1;
     let (owner, at) = (Arc::clone(state), now());
     let built = tokio::task::spawn_blocking(move || {
         let (selections, customers) = (&owner.config.selections, &owner.config.customers);
-        market::build(offerings, selections, customers, generation, at, &*owner.sink)
+        let own = market::Own { customers, custom };
+        market::build(offerings, selections, own, generation, at, &*owner.sink)
     });
     let markets: Markets = match built.await {
         Ok(markets) => markets,

@@ -9,11 +9,14 @@ use domain::id::{JobId, OrchestratorId};
 use domain::offering::Offering;
 use domain::standing::Wish;
 use plugin::SelectionPolicy;
+use wire::feedback::Counts;
 
 use crate::BuildError;
+use crate::advise::{self, Advice};
 use crate::book::{AddError, OrchestratorRow};
 use crate::choose::PolicyName;
 use crate::config::{Caps, GENERAL_SLOT, OnFault, OrchestratorConfig, SelectionConfig, Selections};
+use crate::custom::{Column, ColumnError, Columns};
 use crate::discover::caught_up;
 use crate::record::{self, JobRow};
 use crate::sources::SourceRow;
@@ -109,9 +112,18 @@ impl GatewayHandle {
         self.state.records().rows(now())
     }
 
-    /// Returns the record of a job (`job-7`) as JSON, as its client reads it.
+    /// Returns the record of a job (`job-7`, or the id of its request) as JSON, as its client reads
+    /// it. Blocks on the disk for one that is not in memory.
     pub fn job(&self, name: &str) -> Option<String> {
-        self.state.records().json(record::parse(name)?)
+        let known = record::parse(name).and_then(|id| self.state.records().json(id));
+        known.or_else(|| self.state.archive.find(name))
+    }
+
+    /// Lists records on disk, newest first: at most `limit` of jobs before the one called `before`, as
+    /// JSON, with the count of those that could not be kept. Blocks on the disk.
+    pub fn records(&self, before: Option<&str>, limit: usize) -> (Vec<serde_json::Value>, u64) {
+        let before = before.and_then(record::parse).map(|id| id.0);
+        (self.state.archive.list(before, limit), self.state.archive.dropped())
     }
 
     /// Ends a job; `false` if none of that number runs.
@@ -174,9 +186,45 @@ impl GatewayHandle {
         self.state.caps.store(Arc::new(caps));
     }
 
+    /// Returns the columns of the operator's own.
+    pub fn columns(&self) -> Columns {
+        self.state.custom().clone()
+    }
+
+    /// Puts a column in place, for snapshots from here on; [`GatewayHandle::settled`] waits for them.
+    pub fn put_column(&self, name: &str, column: Column) -> Result<(), ColumnError> {
+        self.state.custom().put(name, column)?;
+        self.columns_changed();
+        Ok(())
+    }
+
+    /// Removes a column; `false`: there is none of this name.
+    pub fn remove_column(&self, name: &str) -> bool {
+        let known = self.state.custom().remove(name);
+        self.columns_changed();
+        known
+    }
+
+    fn columns_changed(&self) {
+        self.state.book().touch();
+        self.state.changed.notify_one();
+    }
+
     /// Returns why an orchestrator did not serve the jobs for which it was a candidate, counted.
-    pub fn why(&self, name: &str) -> serde_json::Value {
-        self.state.whys().json(name)
+    pub fn why(&self, name: &str) -> Counts {
+        self.state.whys().counts(&OrchestratorId(name.to_owned()))
+    }
+
+    /// Says who would be given work now, and why: for the capability called `wanted` (its name, or the
+    /// id of a live pipeline), or for every one that is offered. `except`: a URL that is left out.
+    pub fn advice(&self, wanted: Option<&str>, except: Option<&str>) -> Vec<Advice> {
+        advise::all(&self.state, wanted, except)
+    }
+
+    /// Returns free and all slots of the orchestrator at `uri`, as it said last; `None`: it does not
+    /// answer, or does not say.
+    pub fn slots(&self, uri: &str) -> Option<(u32, u32)> {
+        advise::slots(&self.state, uri)
     }
 
     /// Lists what orchestrators offer that may be given work, by capability.

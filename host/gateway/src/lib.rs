@@ -5,15 +5,19 @@
 //! **Invariants:** a job that was answered with channels ends with an `ended` event; a job that was
 //! not is refused with a reason for each orchestrator; nothing it holds grows without a limit.
 
+mod advise;
+mod archive;
 mod audit;
 mod book;
 mod bridge;
 mod channels;
 mod choose;
 pub mod config;
+mod custom;
 mod customers;
 mod discover;
 mod ended;
+mod feedback;
 mod given;
 mod handle;
 mod intake;
@@ -33,7 +37,7 @@ mod state;
 mod steer;
 mod tally;
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -49,9 +53,12 @@ use wire::client::Client;
 use wire::tls::{PinError, Pins};
 use wire::trickle::{self, Store};
 
+pub use crate::advise::{Advice, Advised, Advisor};
+pub use crate::archive::{ArchiveError, LISTED_MAX};
 pub use crate::book::{AddError, ORCHESTRATORS_MAX, OrchestratorRow};
 pub use crate::choose::{InsteadOf, PolicyName};
 use crate::config::{AUDIT_ONE_IN, Config, OrchestratorConfig, Security};
+pub use crate::custom::{COLUMNS_MAX, Column, ColumnError, Columns};
 pub use crate::handle::{AddRefused, Counters, GatewayHandle, PolicyRow};
 pub use crate::record::{JobRow, JobState};
 pub use crate::sources::{SourceRow, SourcesConfig};
@@ -84,6 +91,9 @@ pub enum BuildError {
     /// The pinned certificates cannot be used.
     #[error("certificates of orchestrators")]
     Pins(#[from] PinError),
+    /// Job records cannot be kept.
+    #[error("job records")]
+    Records(#[from] ArchiveError),
     /// The listener cannot be used.
     #[error("port of the front door")]
     Listener(#[source] std::io::Error),
@@ -95,6 +105,7 @@ impl BuildError {
         match self {
             Self::Address { .. } | Self::Cleartext { .. } => Class::Invalid,
             Self::Pins(error) => error.class(),
+            Self::Records(error) => error.class(),
             Self::Listener(_) => Class::Internal,
         }
     }
@@ -111,7 +122,7 @@ pub struct Gateway {
 
 impl Gateway {
     /// Builds a gateway that will serve `listener`. Must be called within a tokio runtime; blocks
-    /// on the file of pinned certificates.
+    /// on the files of pinned certificates and job records.
     pub fn build(
         config: Config,
         listener: TcpListener,
@@ -120,45 +131,7 @@ impl Gateway {
         listener.set_nonblocking(true).map_err(BuildError::Listener)?;
         let address = listener.local_addr().map_err(BuildError::Listener)?;
         let listener = tokio::net::TcpListener::from_std(listener).map_err(BuildError::Listener)?;
-        for orchestrator in &config.orchestrators {
-            origin(orchestrator)?;
-        }
-        let pins = Pins::load(&config.data_dir.join(PINS_FILE))?;
-        let (stop, stopping) = watch::channel(false);
-        let (tasks_in, tasks) = mpsc::channel(TASKS_QUEUE);
-        let names = config.orchestrators.iter().map(|it| (it.name.clone(), it.uri.clone()));
-        let one_in = config.selections.all().map(|it| it.audit_one_in).min();
-        let (auditor, audits) = audit::Auditor::new(one_in.unwrap_or(AUDIT_ONE_IN));
-        let mut known = book::Book::new(names);
-        known.block(&config.blocklist);
-        let limits = trickle::Limits {
-            // Channels that their last readers have not left yet count as well.
-            channels_max: config.limits.jobs_max.saturating_mul(CHANNELS_PER_JOB * 2),
-            ..trickle::Limits::default()
-        };
-        let state = Arc::new(State {
-            address,
-            client: Client::new(pins, wire::client::Config::default()),
-            sink,
-            book: Mutex::new(known),
-            markets: ArcSwap::default(),
-            store: Store::new(limits),
-            records: Mutex::default(),
-            whys: Mutex::default(),
-            ledger: Mutex::default(),
-            sources: Mutex::default(),
-            retries: Mutex::default(),
-            caps: ArcSwap::from_pointee(config.caps.clone()),
-            counted: choose::Counted::default(),
-            auditor,
-            jobs: state::Jobs::default(),
-            tasks: tasks_in,
-            stopping,
-            rounds: watch::Sender::default(),
-            nudge: Notify::new(),
-            changed: Notify::new(),
-            config,
-        });
+        let Parts { state, tasks, audits, stop } = Parts::of(config, address, sink)?;
         let handle = GatewayHandle::new(Arc::clone(&state));
         Ok((Self { state, listener, tasks, audits, stop }, handle))
     }
@@ -171,6 +144,7 @@ impl Gateway {
         let mut background = JoinSet::new();
         background.spawn(discover::run(Arc::clone(&state)));
         background.spawn(sources::run(Arc::clone(&state)));
+        background.spawn(feedback::run(Arc::clone(&state)));
         background.spawn(sweep(Arc::clone(&state)));
         background.spawn(audit::run(audits, Arc::clone(&state)));
         let app = routes::app(Arc::clone(&state));
@@ -195,6 +169,70 @@ impl Gateway {
         };
         tokio::join!(serve, work);
         background.shutdown().await;
+    }
+}
+
+/// What the parts of a gateway share, with the ends of its queues.
+pub(crate) struct Parts {
+    pub(crate) state: Arc<State>,
+    pub(crate) tasks: mpsc::Receiver<Task>,
+    pub(crate) audits: mpsc::Receiver<audit::Task>,
+    pub(crate) stop: watch::Sender<bool>,
+}
+
+impl Parts {
+    /// Makes them for a gateway that is reached at `address`.
+    pub(crate) fn of(
+        config: Config,
+        address: SocketAddr,
+        sink: Arc<dyn Sink>,
+    ) -> Result<Self, BuildError> {
+        for orchestrator in &config.orchestrators {
+            origin(orchestrator)?;
+        }
+        let pins = Pins::load(&config.data_dir.join(PINS_FILE))?;
+        let (stop, stopping) = watch::channel(false);
+        let (tasks_in, tasks) = mpsc::channel(TASKS_QUEUE);
+        let names = config.orchestrators.iter().map(|it| (it.name.clone(), it.uri.clone()));
+        let one_in = config.selections.all().map(|it| it.audit_one_in).min();
+        let (auditor, audits) = audit::Auditor::new(one_in.unwrap_or(AUDIT_ONE_IN));
+        let mut known = book::Book::new(names);
+        known.block(&config.blocklist);
+        let (archive, last) = match config.records {
+            Some(records) => archive::Archive::open(&config.data_dir, records)?,
+            None => (archive::Archive::default(), 0),
+        };
+        let limits = trickle::Limits {
+            // Channels that their last readers have not left yet count as well.
+            channels_max: config.limits.jobs_max.saturating_mul(CHANNELS_PER_JOB * 2),
+            ..trickle::Limits::default()
+        };
+        let state = Arc::new(State {
+            address,
+            client: Client::new(pins, wire::client::Config::default()),
+            sink,
+            book: Mutex::new(known),
+            markets: ArcSwap::default(),
+            store: Store::new(limits),
+            records: Mutex::new(record::Records::after(last)),
+            archive,
+            whys: Mutex::default(),
+            ledger: Mutex::default(),
+            sources: Mutex::default(),
+            retries: Mutex::default(),
+            caps: ArcSwap::from_pointee(config.caps.clone()),
+            custom: Mutex::new(config.custom.clone()),
+            counted: choose::Counted::default(),
+            auditor,
+            jobs: state::Jobs::default(),
+            tasks: tasks_in,
+            stopping,
+            rounds: watch::Sender::default(),
+            nudge: Notify::new(),
+            changed: Notify::new(),
+            config,
+        });
+        Ok(Self { state, tasks, audits, stop })
     }
 }
 

@@ -417,6 +417,7 @@ impl Live {
         state.ledger().spend(customers, self.search.ask.customer, amount_wei, now());
         // The record first: who has read the event may look there.
         state.records().end(id, last, now());
+        state.keep(id);
         drop(events.send(Bytes::from(text)).await);
         events.close();
         self.channels.end(&state.store);

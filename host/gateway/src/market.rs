@@ -18,6 +18,7 @@ use plugin::{
 
 use crate::book::Row;
 use crate::config::{CustomerConfig, OnFault, SelectionConfig, Selections};
+use crate::custom::{self, Columns};
 use crate::customers;
 
 /// Capabilities with a snapshot: the policy engine has 256 instances, and each takes two of every
@@ -66,12 +67,20 @@ impl Market {
     }
 }
 
+/// What the operator says for every snapshot.
+pub(crate) struct Own<'a> {
+    /// Who is known by a key.
+    pub(crate) customers: &'a [CustomerConfig],
+    /// Columns of its own.
+    pub(crate) custom: Columns,
+}
+
 /// Builds the snapshots of `offerings`, numbered `generation`. Blocks while the policy prepares; how
 /// that goes wrong is told to `sink`.
 pub(crate) fn build(
     offerings: BTreeMap<Capability, Vec<Row>>,
     selections: &Selections,
-    customers: &[CustomerConfig],
+    own: Own<'_>,
     generation: u64,
     now: Instant,
     sink: &dyn Sink,
@@ -86,10 +95,11 @@ pub(crate) fn build(
     }
     let market = |(capability, rows): (Capability, Vec<Row>)| {
         let mut scope = Scope::new(capability.as_str(), Lot::live(), generation, unix_ms());
-        scope.tiers = customers::tiers(customers);
-        scope.customers.extend(customers.iter().map(|it| it.name.clone()));
+        scope.tiers = customers::tiers(own.customers);
+        scope.customers.extend(own.customers.iter().map(|it| it.name.clone()));
         let candidates: Vec<_> = rows.iter().map(|row| candidate(row, &mut scope, now)).collect();
-        let snapshot = Snapshot::new(scope, &candidates).map(Arc::new);
+        let snapshot = Snapshot::new(scope, &candidates);
+        let snapshot = snapshot.map(|bare| Arc::new(with_columns(bare, &own.custom, &rows)));
         let ranker = |selection| prepare(selection, &snapshot, now, sink);
         let general = selections.of_capability(&capability).map(ranker);
         let tier = |(tier, selection): (&String, _)| (tier.clone(), ranker(selection));
@@ -114,6 +124,16 @@ fn prepare(
         slot.add(policy.standing(), prepared, now, sink);
     }
     Ranker { slot, active: selection.policy.identity().clone(), on_fault: selection.on_fault }
+}
+
+fn with_columns(bare: Snapshot, columns: &Columns, rows: &[Row]) -> Snapshot {
+    columns.all().iter().fold(bare, |snapshot, (name, column)| {
+        let value = |row: &Row| {
+            let (id, uri) = (&row.offering.orchestrator, &row.offering.uri);
+            custom::value(column, id, uri).unwrap_or(0)
+        };
+        snapshot.with_custom(name, rows.iter().map(value).collect())
+    })
 }
 
 fn candidate(row: &Row, scope: &mut Scope, now: Instant) -> Candidate {
@@ -194,7 +214,8 @@ mod tests {
         impl Sink for Deaf {
             fn emit(&self, _: domain::event::Event) {}
         }
-        let markets = build(book.offerings(), &Selections::default(), &[], 1, now, &Deaf);
+        let own = Own { customers: &[], custom: Columns::default() };
+        let markets = build(book.offerings(), &Selections::default(), own, 1, now, &Deaf);
         assert!(markets[&capability].ranker("").is_none());
     }
 }

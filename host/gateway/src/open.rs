@@ -66,7 +66,8 @@ impl Opening {
 
     fn refuse(&self, refusal: Refusal, answer: oneshot::Sender<Answer>) {
         self.channels.discard(&self.state.store);
-        self.state.records().refuse(self.admitted.id);
+        let kept = self.state.records().refuse(self.admitted.id, &refusal);
+        kept.into_iter().for_each(|kept| self.state.archive.keep(kept));
         self.state.jobs.refused.fetch_add(1, Ordering::Relaxed);
         self.state.sink.emit(Event::JobRefused {
             class: refusal.word().name(),
@@ -95,8 +96,10 @@ impl Opening {
             passed_over: course.reasons(),
             policy: course.policy,
             price: price.clone(),
+            custom: state.custom().of(&offering.orchestrator, &offering.uri),
         };
         state.records().bind(self.admitted.id, bound);
+        state.keep(self.admitted.id);
         state.jobs.started.fetch_add(1, Ordering::Relaxed);
         state.sink.emit(Event::JobStarted {
             job: self.admitted.id,

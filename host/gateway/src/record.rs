@@ -1,5 +1,6 @@
-//! What became of each job: from its start, and for an hour after its end, in memory. Also where
-//! the limits on jobs are held, since it is what knows them all.
+//! What became of each job: from its start, and for an hour after its end, in memory; what outlives
+//! that is [`crate::archive`]'s. Also where the limits on jobs are held, since it is what knows them
+//! all.
 //!
 //! **Invariants:** a running job's record is never forgotten, and there are never more running than
 //! the limits say; at most [`RECORDS_MAX`] records are kept in all.
@@ -18,7 +19,9 @@ use serde_json::{Map, Value};
 use tokio::sync::Notify;
 use wire::error;
 
+use crate::archive::Kept;
 use crate::choose::PolicyName;
+use crate::custom::Column;
 
 /// Time that the record of an ended job is kept.
 pub(crate) const KEPT: Duration = Duration::from_secs(3600);
@@ -61,6 +64,8 @@ pub enum JobState {
     Draining,
     /// Over.
     Ended,
+    /// Nobody served it.
+    Refused,
 }
 
 /// Who serves a job.
@@ -127,6 +132,8 @@ pub(crate) struct Bound {
     pub(crate) policy: PolicyName,
     pub(crate) passed_over: Vec<error::Reason>,
     pub(crate) price: AgreedPrice,
+    /// What the operator's own columns say of who serves.
+    pub(crate) custom: Column,
 }
 
 /// A job, for lists.
@@ -157,9 +164,12 @@ struct Record {
     state: JobState,
     bound: Option<Bound>,
     swaps: Vec<Swap>,
+    /// Why nobody served it.
+    refused: Vec<error::Reason>,
     /// The last event, without its type.
     ended: Map<String, Value>,
     asked_at: Instant,
+    asked_unix_ms: u64,
     ended_at: Option<Instant>,
     asked: Arc<Asked>,
 }
@@ -168,12 +178,15 @@ struct Record {
 struct Form<'a> {
     job: String,
     state: JobState,
+    asked_unix_ms: u64,
     capability: &'a str,
     request: &'a str,
     orchestrator: Option<&'a Serving>,
     policy: Option<&'a PolicyName>,
     passed_over: &'a [error::Reason],
     price: Option<&'a AgreedPrice>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    custom: Option<&'a Column>,
     swaps: &'a [Swap],
     #[serde(flatten)]
     ended: &'a Map<String, Value>,
@@ -240,8 +253,10 @@ impl Records {
             state: JobState::Starting,
             bound: None,
             swaps: Vec::new(),
+            refused: Vec::new(),
             ended: Map::new(),
             asked_at: now,
+            asked_unix_ms: plugin::unix_ms(),
             ended_at: None,
             asked: Arc::clone(&asked),
         };
@@ -259,9 +274,40 @@ impl Records {
         }
     }
 
+    /// Goes on with the numbers after `last`, which a gateway before this one gave.
+    pub(crate) fn after(last: u64) -> Self {
+        Self { last, ..Self::default() }
+    }
+
     /// Forgets a job that never ran.
-    pub(crate) fn refuse(&mut self, id: JobId) {
+    pub(crate) fn forget_one(&mut self, id: JobId) {
         self.jobs.remove(&id);
+    }
+
+    /// Forgets a job that nobody served, and returns what is to be kept of it.
+    pub(crate) fn refuse(&mut self, id: JobId, refusal: &error::Refusal) -> Option<Kept> {
+        let record = self.jobs.get_mut(&id)?;
+        record.state = JobState::Refused;
+        record.refused = refusal.reasons().to_vec();
+        record.ended.insert("reason".to_owned(), refusal.word().name().into());
+        record.ended.insert("detail".to_owned(), refusal.message().into());
+        let kept = self.kept(id);
+        self.jobs.remove(&id);
+        kept
+    }
+
+    /// Returns what is to be kept of a job at this moment.
+    pub(crate) fn kept(&self, id: JobId) -> Option<Kept> {
+        let json = self.json(id)?;
+        let record = self.jobs.get(&id)?;
+        Some(Kept {
+            number: id.0,
+            request: record.request.clone(),
+            at_unix_ms: record.asked_unix_ms,
+            over: matches!(record.state, JobState::Ended | JobState::Refused),
+            token: record.token.clone(),
+            record: json,
+        })
     }
 
     /// Notes that a job runs.
@@ -291,8 +337,17 @@ impl Records {
     pub(crate) fn end(&mut self, id: JobId, mut ended: Map<String, Value>, now: Instant) {
         let Some(record) = self.jobs.get_mut(&id) else { return };
         // What the record says itself, an event does not say over it.
-        let own = ["type", "job", "state", "capability", "request", "orchestrator", "policy"];
-        for key in own.into_iter().chain(["passed_over", "price", "swaps"]) {
+        let own = [
+            "type",
+            "job",
+            "state",
+            "asked_unix_ms",
+            "capability",
+            "request",
+            "orchestrator",
+            "policy",
+        ];
+        for key in own.into_iter().chain(["passed_over", "price", "custom", "swaps"]) {
             ended.remove(key);
         }
         record.ended = ended;
@@ -307,12 +362,14 @@ impl Records {
         let form = Form {
             job: id.to_string(),
             state: record.state,
+            asked_unix_ms: record.asked_unix_ms,
             capability: &record.capability,
             request: &record.request,
             orchestrator: bound.map(|bound| &bound.serving),
             policy: bound.map(|bound| &bound.policy),
-            passed_over: bound.map_or(&[], |bound| &bound.passed_over),
+            passed_over: bound.map_or(&record.refused, |bound| &bound.passed_over),
             price: bound.map(|bound| &bound.price),
+            custom: bound.map(|bound| &bound.custom).filter(|custom| !custom.is_empty()),
             swaps: &record.swaps,
             ended: &record.ended,
         };
@@ -401,49 +458,4 @@ pub(crate) fn reasons(
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::Ipv4Addr;
-
-    use super::*;
-
-    const ONE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
-    const TWO: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
-
-    #[test]
-    fn jobs_are_limited_in_all_and_for_one_client() {
-        let (mut records, now) = (Records::default(), Instant::now());
-        let mut admit = |client| records.admit(client, "c", "r", (3, 2), now).map(|it| it.id.0);
-        assert_eq!((admit(ONE), admit(ONE)), (Ok(1), Ok(2)));
-        assert_eq!(admit(ONE), Err(LimitError::Client { limit: 2 }));
-        assert_eq!(admit(TWO), Ok(3));
-        assert_eq!(admit(TWO), Err(LimitError::Jobs { limit: 3 }));
-        records.end(JobId(1), Map::new(), now);
-        assert!(records.admit(ONE, "c", "r", (3, 2), now).is_ok(), "an ended one counts no more");
-    }
-
-    #[test]
-    fn a_record_opens_to_its_token_only_and_is_forgotten_after_an_hour() {
-        let (mut records, now) = (Records::default(), Instant::now());
-        let job = records.admit(ONE, "c", "r", (9, 9), now).unwrap();
-        assert_eq!(job.token.len(), 43);
-        let look =
-            |records: &Records, name: &str, token| records.with_token(name, token, |_, id| id);
-        assert_eq!(look(&records, "job-1", Some(&job.token)), Looked::Found(job.id));
-        assert_eq!(look(&records, "job-1", Some(&job.token[1..])), Looked::Denied);
-        assert_eq!(look(&records, "job-1", None), Looked::Denied);
-        for unknown in ["job-2", "job-01", "1", "session-1"] {
-            assert_eq!(look(&records, unknown, Some(&job.token)), Looked::Unknown);
-        }
-        records.forget(now + KEPT * 2);
-        assert!(records.json(job.id).is_some(), "it runs");
-        let ended = serde_json::json!({"type": "ended", "reason": "eos", "job": "job-9"});
-        records.end(job.id, ended.as_object().unwrap().clone(), now);
-        let json: Value = serde_json::from_str(&records.json(job.id).unwrap()).unwrap();
-        assert_eq!(
-            (&json["job"], &json["state"], &json["reason"]),
-            (&Value::from("job-1"), &Value::from("ended"), &Value::from("eos"))
-        );
-        records.forget(now + KEPT);
-        assert_eq!(records.json(job.id), None);
-    }
-}
+mod tests;

@@ -152,7 +152,7 @@ async fn open(
         .admit(client, &capability, request, (limits.jobs_max, limits.jobs_per_client_max), begun)
         .map_err(|error| refused(limited(Word::of(error.class()), error.to_string())))?;
     let channels = Channels::create(&state.store, limits).map_err(|error| {
-        state.records().refuse(admitted.id);
+        state.records().forget_one(admitted.id);
         refused(limited(Word::of(error.class()), error.to_string()))
     })?;
     let origin = origin(state, headers);
@@ -187,11 +187,15 @@ async fn look(
     Path(job): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    let records = state.records();
-    answer_for(
-        &job,
-        records.with_token(&job, intake::bearer(&headers), |records, id| records.json(id)),
-    )
+    let token = intake::bearer(&headers);
+    let looked = state.records().with_token(&job, token, |records, id| records.json(id));
+    if looked != Looked::Unknown {
+        return answer_for(&job, looked);
+    }
+    // It ended before this hour, or before this process.
+    let (name, token) = (job.clone(), token.map(str::to_owned));
+    let reading = tokio::task::spawn_blocking(move || state.archive.look(&name, token.as_deref()));
+    answer_for(&job, reading.await.unwrap_or(Looked::Unknown))
 }
 
 /// `DELETE /v1/jobs/{job}`: ends the job; the answer is its record at this moment.

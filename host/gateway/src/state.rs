@@ -10,14 +10,17 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use domain::event::Sink;
+use domain::id::JobId;
 use tokio::sync::{Notify, mpsc, watch};
 use wire::client::Client;
 use wire::trickle::Store;
 
+use crate::archive::Archive;
 use crate::audit::Auditor;
 use crate::book::{Book, Outcome, Seat};
 use crate::choose::Counted;
 use crate::config::{Caps, Config};
+use crate::custom::Columns;
 use crate::customers::Ledger;
 use crate::discover::Round;
 use crate::market::Markets;
@@ -50,6 +53,8 @@ pub(crate) struct State {
     /// The channels towards clients.
     pub(crate) store: Store,
     pub(crate) records: Mutex<Records>,
+    /// What outlives this process.
+    pub(crate) archive: Archive,
     /// Why orchestrators did not serve.
     pub(crate) whys: Mutex<Whys>,
     /// Starts that clients may repeat.
@@ -60,6 +65,8 @@ pub(crate) struct State {
     pub(crate) ledger: Mutex<Ledger>,
     /// The most that work may cost, at this moment.
     pub(crate) caps: ArcSwap<Caps>,
+    /// Columns of the operator's own, at this moment.
+    pub(crate) custom: Mutex<Columns>,
     pub(crate) counted: Counted,
     pub(crate) auditor: Auditor,
     pub(crate) jobs: Jobs,
@@ -96,8 +103,18 @@ impl State {
         lock(&self.ledger)
     }
 
+    pub(crate) fn custom(&self) -> MutexGuard<'_, Columns> {
+        lock(&self.custom)
+    }
+
     pub(crate) fn whys(&self) -> MutexGuard<'_, Whys> {
         lock(&self.whys)
+    }
+
+    /// Has the record of a job kept as it is at this moment.
+    pub(crate) fn keep(&self, id: JobId) {
+        let kept = self.records().kept(id);
+        kept.into_iter().for_each(|kept| self.archive.keep(kept));
     }
 
     /// Notes that a job is tried at an orchestrator.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use domain::id::OrchestratorId;
 use domain::select::{PassedOver, Reason};
-use serde_json::{Map, Value, json};
+use wire::feedback::{self, Counts};
 
 use crate::book::ORCHESTRATORS_MAX;
 
@@ -63,18 +63,17 @@ impl Whys {
     }
 
     /// Returns what is known of one: jobs, jobs served, and each reason with its count.
-    pub(crate) fn json(&self, name: &str) -> Value {
-        let Some(of) = self.all.get(&OrchestratorId(name.to_owned())) else {
-            return json!({ "orchestrator": name, "jobs": 0, "served": 0, "reasons": {} });
-        };
+    pub(crate) fn counts(&self, id: &OrchestratorId) -> Counts {
+        let Some(of) = self.all.get(id) else { return Counts::default() };
         let reason = |(class, counted): (&&'static str, &Counted)| {
-            let over = counted
-                .over
-                .map(|(min, max)| json!({ "min": min.to_string(), "max": max.to_string() }));
-            ((*class).to_owned(), json!({ "count": counted.count, "wei_over": over }))
+            let wei_over = counted.over.map(|(min, max)| feedback::Distance {
+                min: min.to_string(),
+                max: max.to_string(),
+            });
+            ((*class).to_owned(), feedback::Counted { count: counted.count, wei_over })
         };
-        let reasons: Map<String, Value> = of.reasons.iter().map(reason).collect();
-        json!({ "orchestrator": name, "jobs": of.jobs, "served": of.served, "reasons": reasons })
+        let reasons = of.reasons.iter().map(reason).collect();
+        Counts { jobs: of.jobs, served: of.served, reasons }
     }
 }
 
@@ -83,7 +82,7 @@ impl Whys {
 fn no_demand_not_eligible_and_failing_can_be_told_apart() {
     let id = |name: &str| OrchestratorId(name.to_owned());
     let mut whys = Whys::default();
-    assert_eq!(whys.json("dear")["jobs"], 0, "no demand");
+    assert_eq!(whys.counts(&id("dear")), Counts::default(), "no demand");
     for cap_wei in [4, 2] {
         let over = Reason::PriceOverCap { price_wei: Some(9), cap_wei };
         let away = Reason::Unreachable { detail: "gone".to_owned() };
@@ -93,10 +92,11 @@ fn no_demand_not_eligible_and_failing_can_be_told_apart() {
         ];
         whys.count(Some(&id("good")), &others);
     }
-    let dear = whys.json("dear");
-    assert_eq!((&dear["jobs"], &dear["served"]), (&json!(2), &json!(0)));
-    let reason = &dear["reasons"]["price-over-cap"];
-    assert_eq!(reason, &json!({ "count": 2, "wei_over": { "min": "5", "max": "7" } }));
-    assert_eq!(whys.json("good")["served"], 2);
-    assert_eq!(whys.json("away")["reasons"]["unreachable"]["count"], 2);
+    let dear = whys.counts(&id("dear"));
+    assert_eq!((dear.jobs, dear.served), (2, 0));
+    let distance = feedback::Distance { min: "5".to_owned(), max: "7".to_owned() };
+    let over = feedback::Counted { count: 2, wei_over: Some(distance) };
+    assert_eq!(dear.reasons["price-over-cap"], over);
+    assert_eq!(whys.counts(&id("good")).served, 2);
+    assert_eq!(whys.counts(&id("away")).reasons["unreachable"].count, 2);
 }

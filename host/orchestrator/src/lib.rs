@@ -9,6 +9,7 @@
 mod admit;
 mod channels;
 pub mod config;
+mod feedback;
 mod info;
 mod live;
 pub mod price;
@@ -36,6 +37,7 @@ use wire::trickle::{Limits, Store};
 
 use crate::admit::lock;
 pub use crate::config::{Callers, Config, PipelineConfig, SessionLimits};
+pub use crate::feedback::HeardRow;
 use crate::quote::QuoteTable;
 use crate::state::{State, Task};
 use crate::supervise::Supervisor;
@@ -139,6 +141,7 @@ impl Orchestrator {
             store: Store::new(Limits::default()),
             sessions: Mutex::default(),
             suspects: Arc::default(),
+            heard: Mutex::default(),
             stopping,
             tasks: tasks_in,
             config,
@@ -237,6 +240,16 @@ impl OrchestratorHandle {
     /// Lists the versions of the pricing rule with whether each is asked, the active one first.
     pub fn pricing(&self) -> Vec<Arc<Standing>> {
         self.state.config.pricer.versions().cloned().collect()
+    }
+
+    /// Lists what gateways said last of this orchestrator.
+    pub fn heard(&self) -> Vec<HeardRow> {
+        lock(&self.state.heard).rows(Instant::now())
+    }
+
+    /// Returns the name that it goes by.
+    pub fn name(&self) -> &str {
+        &self.state.config.name
     }
 
     /// Returns free and all slots of the device.

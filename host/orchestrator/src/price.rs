@@ -13,7 +13,7 @@ use domain::breaker::OnFault;
 use domain::capability::Capability;
 use domain::event::{Event, Sink};
 use domain::price::{Bound, Bounds, Lot, Price, charge};
-use plugin::policy::pricing::{Basis, Conditions, Meter, PreparedPricing, PricingRule, Side};
+use plugin::policy::pricing::{Basis, Conditions, Meter, Part, PreparedPricing, PricingRule, Side};
 use plugin::{
     Because, Fault, JobFacts, PluginSlot, Scope, SetupError, Snapshot, Standing, Urgency, unix_ms,
 };
@@ -223,6 +223,24 @@ impl Pricer {
                 Some(base_wei)
             }
         }
+    }
+
+    /// Returns what the rule adds to and takes from the base price now, which bounds may still change;
+    /// empty: nobody but the host prices. Never while a client waits.
+    pub fn explain(
+        &self,
+        capability: &Capability,
+        base_wei: u64,
+        situation: Situation,
+        sink: &dyn Sink,
+    ) -> Result<Vec<Part>, String> {
+        let Some(slot) = self.slots.get(capability) else { return Ok(Vec::new()) };
+        let (basis, conditions) = basis(base_wei, situation);
+        let explained = slot.ask(Instant::now(), sink, |rule: &mut PreparedPricing| {
+            rule.explain(&self.job, &basis, &conditions, unix_ms())
+        });
+        let parts = explained.map_err(|because| because.why())?;
+        parts.value.map_err(|refusal| refusal.to_string())
     }
 
     /// Keeps a quote within its bounds, and says where it was not.

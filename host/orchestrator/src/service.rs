@@ -5,24 +5,26 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State as Shared};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use bytes::Bytes;
 use domain::Class;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, StatusCode, Uri};
 use wire::error::{Refusal, Word};
+use wire::feedback::{self, Feedback};
 use wire::header::{RequestId, is_same_secret};
 use wire::livepeer::{self, Asked, Capped, LiveAnswer, LiveStart, Offers, Tokens};
 use wire::serve::{App, Peer};
 use wire::tls::{Identity, IdentityError, ServerConfig};
 
-use crate::admit::{self, Ask, StartError};
+use crate::admit::{self, Ask, StartError, lock};
 use crate::config::{Callers, Config};
 use crate::info;
 use crate::state::State;
@@ -65,6 +67,7 @@ pub(crate) fn app(state: Arc<State>, tokens: Arc<Tokens>) -> App {
         .route("/live-video-to-video", post(start))
         .route("/payment", post(payment))
         .layer(DefaultBodyLimit::max(START_BYTES_MAX))
+        .route(feedback::PATH, post(hear).layer(DefaultBodyLimit::max(feedback::BYTES_MAX)))
         .merge(rpc)
         .layer(middleware::from_fn_with_state(port.clone(), check_caller))
         .route("/healthz", get(async || StatusCode::OK))
@@ -169,6 +172,22 @@ fn origin(config: &Config, headers: &HeaderMap, uri: &Uri) -> String {
     match host.filter(|host| host.parse::<http::uri::Authority>().is_ok()) {
         Some(host) => format!("{scheme}://{host}"),
         None => config.service_uri.clone(),
+    }
+}
+
+/// `POST /v1/feedback`: what a gateway counted of this orchestrator.
+async fn hear(
+    Shared(port): Shared<Port>,
+    Extension(Peer(peer)): Extension<Peer>,
+    body: Bytes,
+) -> Response {
+    match Feedback::read(&body) {
+        Ok(said) => {
+            let address = peer.ip().to_canonical();
+            lock(&port.state.heard).hear(address, said, Instant::now());
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Err(error) => Refusal::new(Word::of(error.class()), domain::chain(&error)).into_response(),
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use wire::trickle::Store;
 
 use crate::config::Config;
+use crate::feedback::Heard;
 use crate::live::Asked;
 use crate::quote::QuoteTable;
 use crate::supervise::Seat;
@@ -39,6 +40,8 @@ pub(crate) struct State {
     pub(crate) sessions: Mutex<BTreeMap<SessionId, Listed>>,
     /// Segments that were in work when sessions ended by a fault; across workers.
     pub(crate) suspects: Arc<Mutex<Suspects>>,
+    /// What gateways say of this orchestrator.
+    pub(crate) heard: Mutex<Heard>,
     /// Becomes true when the role stops.
     pub(crate) stopping: watch::Receiver<bool>,
     /// Where session tasks go; unbounded, but there are never more than slots.

@@ -9,6 +9,7 @@ pub mod allow;
 pub mod client;
 pub mod ended;
 pub mod error;
+pub mod feedback;
 pub mod header;
 pub mod livepeer;
 pub mod offerings;

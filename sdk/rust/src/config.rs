@@ -1,4 +1,5 @@
-//! Reads a plugin's configuration or parameters: one flat JSON object of whole numbers and flags.
+//! Reads a plugin's configuration or parameters: one flat JSON object of whole numbers, flags
+//! and texts.
 //!
 //! The host has checked the document against the schema where it can; a plugin still reads it as
 //! what it is, a stranger's text. Every refusal names the key by JSON Pointer.
@@ -49,6 +50,15 @@ impl Document {
         value.as_bool().ok_or_else(|| refused(key, "`true` or `false` is expected"))
     }
 
+    /// Takes the text at `key`; empty if there is none.
+    pub fn text(&mut self, key: &str) -> Result<String, SetupError> {
+        match self.values.remove(key) {
+            None => Ok(String::new()),
+            Some(Value::String(text)) => Ok(text),
+            Some(_) => Err(refused(key, "a text is expected")),
+        }
+    }
+
     /// Refuses whatever has not been taken.
     pub fn finish(self) -> Result<(), SetupError> {
         match self.values.keys().next() {
@@ -66,10 +76,14 @@ fn refused(key: &str, message: &str) -> SetupError {
 #[cfg(test)]
 #[test]
 fn a_document_is_read_in_full_or_refused_with_its_key() {
-    let mut document = Document::parse(r#"{"shade":30,"color":400,"on":true}"#).unwrap();
+    let mut document = Document::parse(r#"{"shade":30,"color":400,"on":true,"to":"x"}"#).unwrap();
     assert_eq!(document.integer("shade", 0, 0..=100).unwrap(), 30);
     assert_eq!(document.integer("absent", 7, 0..=100).unwrap(), 7);
     assert!(document.flag("on", false).unwrap());
+    assert_eq!(
+        (document.text("to").unwrap(), document.text("none").unwrap()),
+        ("x".into(), String::new())
+    );
     let SetupError::InvalidConfig(error) = document.integer("color", 0, 0..=100).unwrap_err()
     else {
         panic!("another refusal");

@@ -4,7 +4,6 @@
 //! **Invariant:** what is printed is what the gateway answered; nothing is worked out here but the
 //! counts of reasons.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -17,7 +16,7 @@ use serde_json::{Value, json};
 use super::Common;
 use crate::data::{DataDir, Role};
 use crate::failure::{Exit, Failure};
-use crate::{out, role};
+use crate::out;
 
 /// Time for an admin call: none of them waits for anybody.
 const CALL_MAX: Duration = Duration::from_secs(10);
@@ -74,8 +73,8 @@ enum What {
 /// Which job is explained.
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
-    /// The job, such as `job-7`
-    job: String,
+    /// The job, such as `job-7`, or the id of its request; without it the last hundred are listed
+    job: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -84,8 +83,9 @@ pub(crate) struct ExplainArgs {
 /// Which orchestrator is asked about.
 #[derive(Debug, Args)]
 pub(crate) struct WhyArgs {
-    /// Its name
-    orchestrator: String,
+    /// Its name, as the gateway lists it; without it the orchestrator of this machine is asked what
+    /// gateways told it
+    orchestrator: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -118,38 +118,65 @@ pub(super) fn orchestrators(args: &OrchestratorsArgs, common: &Common) -> Result
 }
 
 pub(super) fn explain(args: &ExplainArgs, common: &Common) -> Result<Exit, Failure> {
-    let record = call(common, "GET", &format!("/v1/jobs/{}", escaped(&args.job)), None)?;
-    if args.json {
-        out::json(&record)?;
-    } else {
-        out::line(story(&record).trim_end())?;
+    let path = args.job.as_ref().map(|job| format!("/v1/jobs/{}", escaped(job)));
+    let answer = call(common, "GET", path.as_deref().unwrap_or("/v1/records"), None)?;
+    match (args.json, path.is_some()) {
+        (true, _) => out::json(&answer)?,
+        (false, true) => out::line(story(&answer).trim_end())?,
+        (false, false) => out::line(list(&answer).trim_end())?,
     }
     Ok(Exit::Ok)
 }
 
+/// Lists records, one in a line.
+fn list(answer: &Value) -> String {
+    let mut out = String::new();
+    for record in answer["records"].as_array().into_iter().flatten() {
+        let [job, state, reason] = ["job", "state", "reason"].map(|key| text(&record[key]));
+        let who = text(&record["orchestrator"]["id"]);
+        let what = text(&record["capability"]);
+        let _ = writeln!(out, "{job:<12} {state:<9} {reason:<14} {who:<20} {what}");
+    }
+    if out.is_empty() { "no job is known".to_owned() } else { out }
+}
+
 pub(super) fn why(args: &WhyArgs, common: &Common) -> Result<Exit, Failure> {
-    let path = format!("{}/why", path(&args.orchestrator));
-    let counts = call(common, "GET", &path, None)?;
+    let counts = match &args.orchestrator {
+        Some(name) => call(common, "GET", &format!("{}/why", path(name)), None)?,
+        None => call_role(common, Role::Orchestrator, "GET", "/v1/why", None)?,
+    };
     if args.json {
         out::json(&counts)?;
         return Ok(Exit::Ok);
     }
-    let mut lines = format!("{} was a candidate for {} jobs\n", args.orchestrator, counts["jobs"]);
-    let reasons: BTreeMap<String, Value> =
-        serde_json::from_value(counts["reasons"].clone()).unwrap_or_default();
-    for (reason, told) in reasons {
+    let mut lines = format!(
+        "{} was a candidate for {} jobs and served {}\n",
+        text(&counts["orchestrator"]),
+        counts["jobs"],
+        counts["served"]
+    );
+    reasons(&counts["reasons"], &mut lines);
+    for gateway in counts["gateways"].as_array().into_iter().flatten() {
+        let _ = writeln!(
+            lines,
+            "says {}: {} jobs, {} served",
+            text(&gateway["gateway"]),
+            gateway["jobs"],
+            gateway["served"]
+        );
+    }
+    out::line(lines.trim_end()).map(|()| Exit::Ok)
+}
+
+fn reasons(counted: &Value, lines: &mut String) {
+    for (reason, told) in counted.as_object().into_iter().flatten() {
         let _ = write!(lines, "  {reason:<16} {:>8}", text(&told["count"]));
         if let Some(distance) = told["wei_over"].as_object() {
-            let _ = write!(
-                lines,
-                "  over by {} to {} wei a lot",
-                text(&distance["min"]),
-                text(&distance["max"])
-            );
+            let (min, max) = (text(&distance["min"]), text(&distance["max"]));
+            let _ = write!(lines, "  over by {min} to {max} wei a lot");
         }
         lines.push('\n');
     }
-    out::line(lines.trim_end()).map(|()| Exit::Ok)
 }
 
 fn path(name: &str) -> String {
@@ -171,12 +198,23 @@ fn escaped(name: &str) -> String {
 
 /// Calls the gateway's admin side; nothing where it answers nothing.
 fn call(common: &Common, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+    call_role(common, Role::Gateway, method, path, body)
+}
+
+/// Calls the admin side of a role; nothing where it answers nothing.
+fn call_role(
+    common: &Common,
+    role: Role,
+    method: &str,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<Value, Failure> {
     let data = DataDir::find(common.data_dir.as_deref());
-    let data = data.map_err(|error| role::no_data_dir(&error))?;
-    let socket = data.path().join(Role::Gateway.name()).join("admin.sock");
+    let data = data.map_err(|error| crate::role::no_data_dir(&error))?;
+    let socket = data.path().join(role.name()).join("admin.sock");
     let failed = |error: std::io::Error| {
-        let text = format!("the gateway's admin socket `{}`: {error}", socket.display());
-        Failure::new(Class::Unavailable, text).hint("start it with `framegate gateway`")
+        let text = format!("admin socket of the {role}, `{}`: {error}", socket.display());
+        Failure::new(Class::Unavailable, text).hint(format!("start it with `framegate {role}`"))
     };
     let mut stream = UnixStream::connect(&socket).map_err(failed)?;
     stream.set_read_timeout(Some(CALL_MAX)).map_err(failed)?;
@@ -203,15 +241,12 @@ fn read(answer: &str) -> Result<Value, Failure> {
     let body = if chunked { body.split("\r\n").nth(1).unwrap_or(body) } else { body };
     match status {
         200 | 201 => serde_json::from_str(body).map_err(|error| {
-            Failure::new(
-                Class::Unavailable,
-                format!("the gateway answers in another form: {error}"),
-            )
+            Failure::new(Class::Unavailable, format!("the role answers in another form: {error}"))
         }),
         204 => Ok(Value::Null),
         404 => Err(Failure::new(Class::NotFound, format!("{} is not there", told(body, "it")))),
-        400 | 409 => Err(Failure::new(Class::Invalid, told(body, "the gateway refuses it"))),
-        other => Err(Failure::new(Class::Unavailable, format!("the gateway answered {other}"))),
+        400 | 409 => Err(Failure::new(Class::Invalid, told(body, "the role refuses it"))),
+        other => Err(Failure::new(Class::Unavailable, format!("the role answered {other}"))),
     }
 }
 
@@ -289,8 +324,12 @@ fn story(record: &Value) -> String {
         let [wei, lot, unit] = ["wei", "per_units", "unit"].map(|it| text(&price[it]));
         row("price", format!("{wei} wei for {lot} {unit}"));
     }
-    if !record["reason"].is_null() {
+    if record["state"] == "refused" {
+        row("refused", format!("{}: {}", text(&record["reason"]), text(&record["detail"])));
+    } else if !record["reason"].is_null() {
         row("ended", text(&record["reason"]));
+    }
+    if record["frames"].is_object() {
         let frames = &record["frames"];
         let [input, output, dropped] = ["in", "out", "dropped"].map(|it| text(&frames[it]));
         row("frames", format!("{input} in, {output} out, {dropped} dropped"));

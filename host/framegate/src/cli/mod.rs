@@ -46,6 +46,8 @@ enum Command {
     Orchestrator(role::Args),
     /// Run both roles from one file, each in its own process
     Up(role::UpArgs),
+    /// Answer the webhooks of stock nodes with what our policies say
+    Advise(role::Args),
     /// Check a configuration file and print what it comes to
     Check(check::Args),
     /// Send a file through a pipeline as a live job
@@ -82,6 +84,7 @@ impl Cli {
             Command::Gateway(_)
             | Command::Orchestrator(_)
             | Command::Up(_)
+            | Command::Advise(_)
             | Command::Worker(_)
             | Command::Compile(_) => false,
         }
@@ -93,6 +96,7 @@ pub(crate) fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
     match &cli.command {
         Command::Gateway(args) => role::main(Role::Gateway, args, &cli.common),
         Command::Orchestrator(args) => role::main(Role::Orchestrator, args, &cli.common),
+        Command::Advise(args) => role::main(Role::Advise, args, &cli.common),
         Command::Up(args) => role::up(args, &cli.common),
         Command::Check(args) => check::main(args, &cli.common),
         Command::Run(args) => run::main(args, &cli.common),

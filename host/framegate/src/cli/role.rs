@@ -1,4 +1,4 @@
-//! `framegate gateway`, `orchestrator` and `up`.
+//! `framegate gateway`, `orchestrator`, `up` and `advise`.
 
 use std::path::PathBuf;
 
@@ -32,6 +32,7 @@ pub(super) fn main(role: Role, args: &Args, common: &Common) -> Result<Exit, Fai
     match role {
         Role::Gateway => role::gateway(ground),
         Role::Orchestrator => role::orchestrator(ground),
+        Role::Advise => role::advise(ground),
     }
 }
 

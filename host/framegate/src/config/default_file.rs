@@ -4,9 +4,17 @@ use std::fmt::Write;
 
 use super::section::Section;
 use super::{
-    Callers, Customer, Discovery, Encoder, Gateway, GatewayLimits, GrantSet, Limits, Log,
-    Orchestrator, Pipeline, Plugins, SecretSource, Selection,
+    Advise, Callers, Customer, Discovery, Encoder, Gateway, GatewayLimits, GrantSet, Limits, Log,
+    Orchestrator, Pipeline, Plugins, Records, SecretSource, Selection,
 };
+
+/// What stands for the tables of columns, whose keys are the operator's own.
+const CUSTOM: &str = "
+# A column of your own for selection policies: a whole number for each orchestrator, by its name,
+# its URL, or host and port. One that is not named has 0.
+# [custom.NAME]
+#   \"host:8935\" = 5
+";
 
 /// Returns the text of `default.toml`. Keys stand as comments, so that a copy of it changes
 /// nothing, and keeps changing nothing when a default does.
@@ -18,7 +26,10 @@ pub(crate) fn text() -> String {
     table::<Discovery>("gateway.discovery", &mut text);
     table::<GatewayLimits>("gateway.limits", &mut text);
     table::<Selection>("gateway.selections.NAME", &mut text);
+    table::<Records>("gateway.records", &mut text);
     table::<Customer>("customers.NAME", &mut text);
+    text.push_str(CUSTOM);
+    table::<Advise>("advise", &mut text);
     table::<Orchestrator>("orchestrator", &mut text);
     table::<Callers>("orchestrator.callers", &mut text);
     table::<Encoder>("orchestrator.encoder", &mut text);

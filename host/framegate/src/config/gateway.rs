@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gateway::config::{
     BODY_BYTES_MAX, BUFFERED_BYTES_MAX, DISCOVERY_INTERVAL, DISCOVERY_MAX, DISCOVERY_WINDOW,
-    JOBS_MAX, JOBS_PER_CLIENT_MAX,
+    FEEDBACK_INTERVAL, JOBS_MAX, JOBS_PER_CLIENT_MAX, KEPT, RECORDS_BYTES_MAX,
 };
 use wire::trickle::SEGMENT_BYTES_MAX;
 
@@ -111,6 +111,9 @@ section! {
         window: Time = millis(DISCOVERY_WINDOW);
         /// Time after which a question is given up.
         timeout: Time = millis(DISCOVERY_MAX);
+        /// Time between two messages to each orchestrator of why it got work and why not, which its
+        /// `framegate why` tells. `"0s"`: none is sent.
+        feedback: Time = millis(FEEDBACK_INTERVAL);
         /// URL that names orchestrators: `[{"address": "https://host:8935", "score": 1.0}]`. Asked
         /// once a minute; while it fails, what it said last stands.
         webhook: String = String::new();
@@ -135,6 +138,16 @@ section! {
         segment: Size = Size(SEGMENT_BYTES_MAX);
         /// Media held for one job, half for each direction.
         buffered: Size = Size(BUFFERED_BYTES_MAX as u64);
+    }
+}
+
+section! {
+    /// Job records on disk, in the role's folder.
+    Records {
+        /// Time for which they are kept.
+        kept: Time = millis(KEPT);
+        /// Greatest size of their file; the oldest go first.
+        size: Size = Size(RECORDS_BYTES_MAX);
     }
 }
 

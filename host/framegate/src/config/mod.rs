@@ -5,6 +5,7 @@
 //!
 //! **Invariant:** nothing listens before the file has no problem left.
 
+mod advise;
 pub(crate) mod convert;
 mod default_file;
 pub(crate) mod env;
@@ -27,8 +28,9 @@ use serde::Serialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+pub(crate) use advise::Advise;
 pub(crate) use default_file::text as defaults;
-pub(crate) use gateway::{Customer, Discovery, Gateway, GatewayLimits, Selection};
+pub(crate) use gateway::{Customer, Discovery, Gateway, GatewayLimits, Records, Selection};
 pub(crate) use grants::{GrantSet, SecretSource};
 pub(crate) use log::Log;
 pub(crate) use orchestrator::{Callers, Encoder, Limits, Orchestrator, Pipeline};
@@ -42,12 +44,15 @@ const BYTES_MAX: u64 = 1024 * 1024;
 /// a table still shows.
 const IDS_MAX: usize = 256;
 /// Tables of the file, outer before inner.
-const TABLES: [&str; 15] = [
+const TABLES: [&str; 18] = [
+    "advise",
+    "custom",
     "customers",
     "gateway",
     "gateway.discovery",
     "gateway.limits",
     "gateway.selections",
+    "gateway.records",
     "orchestrator",
     "orchestrator.callers",
     "orchestrator.encoder",
@@ -71,8 +76,14 @@ pub(crate) struct Config {
     pub(crate) gateway_limits: GatewayLimits,
     /// `[gateway.selections.NAME]`
     pub(crate) selections: BTreeMap<String, Selection>,
+    /// `[gateway.records]`
+    pub(crate) records: Records,
     /// `[customers.NAME]`
     pub(crate) customers: BTreeMap<String, Customer>,
+    /// `[custom.NAME]`
+    pub(crate) custom: BTreeMap<String, BTreeMap<String, i64>>,
+    /// `[advise]`
+    pub(crate) advise: Advise,
     /// `[orchestrator]`
     pub(crate) orchestrator: Orchestrator,
     /// `[orchestrator.callers]`
@@ -118,6 +129,9 @@ impl Config {
             gateway: read(root, "gateway", &mut findings),
             discovery: read(root, "gateway.discovery", &mut findings),
             gateway_limits: read(root, "gateway.limits", &mut findings),
+            records: read(root, "gateway.records", &mut findings),
+            custom: read_by_id(root, "custom", &mut findings, |it| it.take_all()),
+            advise: read(root, "advise", &mut findings),
             orchestrator: read(root, "orchestrator", &mut findings),
             callers: read(root, "orchestrator.callers", &mut findings),
             encoder: read(root, "orchestrator.encoder", &mut findings),
@@ -140,6 +154,7 @@ impl Config {
         gateway.insert("discovery".to_owned(), tree(&self.discovery).into());
         gateway.insert("limits".to_owned(), tree(&self.gateway_limits).into());
         gateway.insert("selections".to_owned(), tree(&self.selections).into());
+        gateway.insert("records".to_owned(), tree(&self.records).into());
         let mut orchestrator = tree(&self.orchestrator);
         orchestrator.insert("callers".to_owned(), tree(&self.callers).into());
         orchestrator.insert("encoder".to_owned(), tree(&self.encoder).into());
@@ -152,6 +167,8 @@ impl Config {
         serde_json::json!({
             "gateway": gateway,
             "customers": tree(&self.customers),
+            "custom": tree(&self.custom),
+            "advise": tree(&self.advise),
             "orchestrator": orchestrator,
             "plugins": plugins,
             "log": tree(&self.log),

@@ -4,6 +4,8 @@
 //! is declared once with [`section!`], which makes the struct, its defaults, its part of
 //! `default.toml` and its reader. An unknown key is a problem.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
@@ -197,6 +199,18 @@ impl<'a> Reader<'a> {
                 self.findings.note(Problem::new(path, error.message()), Some(at));
             }
         }
+    }
+
+    /// Reads every key of the table, whatever its name.
+    pub(crate) fn take_all<T: DeserializeOwned + Default>(&mut self) -> BTreeMap<String, T> {
+        let Some(table) = self.table else { return BTreeMap::new() };
+        let keys: Vec<String> = table.iter().map(|(key, _)| key.get_ref().to_string()).collect();
+        let read = |key: String| {
+            let mut value = T::default();
+            self.take(&key, &mut value);
+            (key, value)
+        };
+        keys.into_iter().map(read).collect()
     }
 
     /// Notes every key that is neither in `known` nor a table below.

@@ -4,6 +4,7 @@
 //! <data>/run.json        who runs where; each role rewrites its own key
 //! <data>/gateway/        lock, format, admin.sock, admin.token, audit.jsonl, pins.json
 //! <data>/orchestrator/   the same, and tls/
+//! <data>/advise/         as the gateway's
 //! <data>/cache/          compiled code, shared by all; see `plugin::code`
 //! ```
 //!
@@ -23,17 +24,19 @@ pub(crate) use atomic::replace;
 pub(crate) use folder::{FolderError, RoleFolder};
 pub(crate) use run_file::{RunEntry, RunFileError};
 
-/// One of the two roles.
+/// One of the two roles, or their side-car.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub(crate) enum Role {
     /// The front door.
     Gateway,
     /// The compute.
     Orchestrator,
+    /// The side-car of stock nodes.
+    Advise,
 }
 
 impl Role {
-    /// Both, in the order in which they start: the gateway asks the orchestrator.
+    /// Both roles, in the order in which they start: the gateway asks the orchestrator.
     pub(crate) const ALL: [Self; 2] = [Self::Orchestrator, Self::Gateway];
 
     /// Returns the word for it in folders, keys and logs.
@@ -41,6 +44,7 @@ impl Role {
         match self {
             Self::Gateway => "gateway",
             Self::Orchestrator => "orchestrator",
+            Self::Advise => "advise",
         }
     }
 }

@@ -35,6 +35,7 @@ pub(crate) fn up(ground: Ground) -> Result<Exit, Failure> {
         drain: match role {
             Role::Gateway => config.gateway.drain.duration(),
             Role::Orchestrator => config.orchestrator.drain.duration(),
+            Role::Advise => super::advise::DRAIN,
         },
     };
     let mut plans = Role::ALL.map(plan);

@@ -1,29 +1,25 @@
 //! The gateway's process.
 
-use std::collections::BTreeMap;
 use std::path::Path as FilePath;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::get;
 use axum::{Json, Router};
 use domain::id::JobId;
-use domain::price::LIVE_LOT;
-use domain::standing::Wish;
 use domain::{Class, chain};
 use gateway::config::{
-    AUDIT_ONE_IN, Caps, Config as GatewayConfig, GENERAL_SLOT, OrchestratorConfig, SelectionConfig,
+    AUDIT_ONE_IN, Config as GatewayConfig, GENERAL_SLOT, OrchestratorConfig, SelectionConfig,
     Selections, SourcesConfig,
 };
-use gateway::{Gateway, GatewayHandle, JobRow, OrchestratorRow, PolicyRow, SourceRow};
-use serde::{Deserialize, Serialize};
+use gateway::{Gateway, GatewayHandle, JobRow, LISTED_MAX};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::time::Instant;
 use tracing::warn;
 
-use super::{Ground, Serving, policies, refuse_any, runtime};
+use super::{Ground, Serving, market, policies, refuse_any, runtime};
 use crate::admin::Readiness;
 use crate::config::Config;
 use crate::config::convert::{self, GatewayPlan, JobsOf, Search, Selecting};
@@ -36,6 +32,8 @@ use crate::telemetry::Telemetry;
 const HTTP: &str = "gateway.http";
 /// Configuration key of the admin side.
 const ADMIN: &str = "gateway.admin";
+/// Records in a list unless asked for: a screen or two.
+const LISTED: usize = 100;
 
 /// Returns the addresses that it listens on.
 pub(super) fn wanted(config: &Config) -> Vec<Wanted> {
@@ -92,7 +90,8 @@ pub(crate) fn main(ground: Ground) -> Result<Exit, Failure> {
     })
 }
 
-fn built_from(
+/// Makes the role's configuration; `own` is the orchestrator beside it, if there is one.
+pub(super) fn built_from(
     config: &Config,
     plan: GatewayPlan,
     own: Option<String>,
@@ -110,15 +109,18 @@ fn built_from(
     Ok(GatewayConfig {
         orchestrators: own.iter().cloned().chain(others).collect(),
         discovery: plan.discovery,
+        feedback: plan.feedback,
         sources: plan.sources,
         blocklist: config.gateway.blocklist.clone(),
         caps: plan.caps,
+        custom: plan.custom,
         customers: plan.customers,
         default_pipeline: plan.default_pipeline,
         selections,
         allowed_hosts: plan.allowed_hosts,
         public_url: plan.public_url,
         limits: plan.limits,
+        records: Some(plan.records),
         drain: config.gateway.drain.duration(),
         ..GatewayConfig::new(Vec::new(), folder.to_owned())
     })
@@ -165,7 +167,7 @@ fn selection(
     })
 }
 
-fn readiness(handle: &GatewayHandle) -> Readiness {
+pub(super) fn readiness(handle: &GatewayHandle) -> Readiness {
     let detail = if handle.ready() { "" } else { "it takes no jobs" };
     Readiness { ready: detail.is_empty(), detail: detail.to_owned() }
 }
@@ -174,12 +176,9 @@ fn routes(handle: GatewayHandle) -> Router {
     Router::new()
         .route("/v1/jobs", get(jobs))
         .route("/v1/jobs/{job}", get(job).delete(end_job))
-        .route("/v1/caps", get(caps).put(set_caps))
-        .route("/v1/orchestrators", get(orchestrators).post(add_orchestrator))
-        .route("/v1/orchestrators/{name}", delete(remove_orchestrator))
-        .route("/v1/orchestrators/{name}/why", get(why_not))
-        .route("/v1/orchestrators/{name}/{act}", post(act_on_orchestrator))
-        .with_state(handle)
+        .route("/v1/records", get(records))
+        .with_state(handle.clone())
+        .merge(market::routes(handle))
 }
 
 async fn jobs(State(handle): State<GatewayHandle>) -> Json<Value> {
@@ -198,10 +197,35 @@ async fn jobs(State(handle): State<GatewayHandle>) -> Json<Value> {
 }
 
 async fn job(State(handle): State<GatewayHandle>, Path(job): Path<String>) -> Response {
-    match handle.job(&job) {
+    // One that is not in memory is read from the disk.
+    let found = tokio::task::spawn_blocking(move || handle.job(&job)).await;
+    match found.unwrap_or_default() {
         Some(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
+}
+
+/// Which records are listed.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Listed {
+    /// Only jobs before this one, such as `job-7`.
+    #[serde(default)]
+    before: Option<String>,
+    /// At most so many.
+    #[serde(default)]
+    limit: Option<usize>,
+}
+
+/// Lists job records on disk, newest first.
+async fn records(
+    State(handle): State<GatewayHandle>,
+    Query(Listed { before, limit }): Query<Listed>,
+) -> Json<Value> {
+    let limit = limit.unwrap_or(LISTED).min(LISTED_MAX);
+    let listing = tokio::task::spawn_blocking(move || handle.records(before.as_deref(), limit));
+    let (records, dropped) = listing.await.unwrap_or_default();
+    Json(json!({ "records": records, "dropped": dropped }))
 }
 
 async fn end_job(State(handle): State<GatewayHandle>, Path(job): Path<String>) -> StatusCode {
@@ -210,177 +234,4 @@ async fn end_job(State(handle): State<GatewayHandle>, Path(job): Path<String>) -
         Some(true) => StatusCode::NO_CONTENT,
         Some(false) | None => StatusCode::NOT_FOUND,
     }
-}
-
-/// Caps, in wei for a lot.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CapsForm {
-    /// For everything.
-    general_wei: u64,
-    /// For single pipelines, by id.
-    #[serde(default)]
-    pipelines: BTreeMap<String, u64>,
-    /// For pipelines that are not among them.
-    #[serde(default)]
-    default_wei: Option<u64>,
-    /// For customers of a tier, where that is less.
-    #[serde(default)]
-    tiers: BTreeMap<String, u64>,
-}
-
-async fn caps(State(handle): State<GatewayHandle>) -> Json<CapsForm> {
-    let caps = handle.caps();
-    let id = |(capability, wei): (domain::capability::Capability, u64)| {
-        (capability.live_id().unwrap_or_default().to_owned(), wei)
-    };
-    Json(CapsForm {
-        general_wei: caps.general_wei,
-        pipelines: caps.by_capability.into_iter().map(id).collect(),
-        default_wei: caps.others_wei,
-        tiers: caps.by_tier,
-    })
-}
-
-async fn set_caps(State(handle): State<GatewayHandle>, body: axum::body::Bytes) -> Response {
-    let refused = |text: String| (StatusCode::BAD_REQUEST, format!("{text}\n")).into_response();
-    let form: CapsForm = match serde_json::from_slice(&body) {
-        Ok(form) => form,
-        Err(error) => return refused(error.to_string()),
-    };
-    let mut caps =
-        Caps { others_wei: form.default_wei, by_tier: form.tiers, ..Caps::of(form.general_wei) };
-    for (id, wei) in form.pipelines {
-        match domain::capability::Capability::live(&id) {
-            Ok(capability) => drop(caps.by_capability.insert(capability, wei)),
-            Err(error) => return refused(error.to_string()),
-        }
-    }
-    handle.set_caps(caps);
-    StatusCode::NO_CONTENT.into_response()
-}
-
-/// An orchestrator to be taken in.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Added {
-    uri: String,
-    #[serde(default)]
-    name: Option<String>,
-}
-
-async fn add_orchestrator(
-    State(handle): State<GatewayHandle>,
-    body: axum::body::Bytes,
-) -> Response {
-    let added: Added = match serde_json::from_slice(&body) {
-        Ok(added) => added,
-        Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
-    };
-    let name = added.name.filter(|name| !name.is_empty());
-    match handle.add(OrchestratorConfig { name, ..OrchestratorConfig::at(added.uri) }) {
-        Ok(id) => {
-            let body = json!({ "orchestrator": id.to_string() });
-            (StatusCode::CREATED, Json(body)).into_response()
-        }
-        Err(error) => (StatusCode::CONFLICT, format!("{}\n", chain(&error))).into_response(),
-    }
-}
-
-async fn remove_orchestrator(
-    State(handle): State<GatewayHandle>,
-    Path(name): Path<String>,
-) -> Response {
-    let known = handle.remove(&name);
-    handle.settled().await;
-    done(&name, known)
-}
-
-async fn act_on_orchestrator(
-    State(handle): State<GatewayHandle>,
-    Path((name, act)): Path<(String, String)>,
-) -> Response {
-    let known = match act.as_str() {
-        "use" => handle.wish(&name, Wish::Use),
-        "drain" => handle.wish(&name, Wish::Drain),
-        "block" => handle.wish(&name, Wish::Block),
-        "lift" => handle.lift(&name),
-        _ => return StatusCode::NOT_FOUND.into_response(),
-    };
-    handle.settled().await;
-    done(&name, known)
-}
-
-/// Tells why the orchestrator did not serve the jobs for which it was a candidate.
-async fn why_not(State(handle): State<GatewayHandle>, Path(name): Path<String>) -> Json<Value> {
-    Json(handle.why(&name))
-}
-
-fn done(name: &str, known: bool) -> Response {
-    match known {
-        true => StatusCode::NO_CONTENT.into_response(),
-        false => (StatusCode::NOT_FOUND, format!("orchestrator `{name}`")).into_response(),
-    }
-}
-
-async fn orchestrators(State(handle): State<GatewayHandle>) -> Json<Value> {
-    let now = Instant::now().into_std();
-    let row = |row: OrchestratorRow| {
-        let offered: Vec<String> = row.capabilities.iter().map(ToString::to_string).collect();
-        let answered = row.answered_at.map(|at| now.saturating_duration_since(at).as_secs_f64());
-        json!({
-            "orchestrator": row.id.to_string(),
-            "uri": row.uri,
-            "reachable": row.reachable,
-            "standing": row.standing(),
-            "suspended_s": row.suspended.map(|left| left.as_secs_f64()),
-            "failures_in_a_row": row.failures_in_a_row,
-            "source": row.source,
-            "detail": row.detail,
-            "start_us": { "p50": row.starts_us[0], "p95": row.starts_us[1], "p99": row.starts_us[2] },
-            "availability_ppm": row.availability_ppm,
-            "answered_s_ago": answered,
-            "rtt_us": row.rtt_us,
-            "capabilities": offered,
-            "jobs": row.in_flight,
-            "attempts": row.attempts,
-            "successes": row.successes,
-        })
-    };
-    let offering = |offering: domain::offering::Offering| {
-        json!({
-            "orchestrator": offering.orchestrator.to_string(),
-            "capability": offering.capability.to_string(),
-            "price_wei": offering.price.map(|price| price.for_lot(LIVE_LOT).to_string()),
-            "slots_free": offering.slots_free,
-            "slots_total": offering.slots_total,
-            "warm": offering.warm,
-            "hardware": offering.hardware,
-        })
-    };
-    let source = |row: SourceRow| {
-        let said = row.said_at.map(|at| now.saturating_duration_since(at).as_secs_f64());
-        let stale = !row.trouble.is_empty();
-        json!({
-            "source": row.name, "named": row.named, "said_s_ago": said,
-            "stale": stale, "detail": row.trouble,
-        })
-    };
-    let policy = |policy: PolicyRow| {
-        json!({
-            "plugin_slot": policy.plugin_slot,
-            "active": policy.active,
-            "state": policy.state.name(),
-            "why": policy.state.to_string(),
-            "on_fault": policy.on_fault.name(),
-            "previous": policy.previous,
-        })
-    };
-    Json(json!({
-        "sources": handle.sources().into_iter().map(source).collect::<Vec<Value>>(),
-        "orchestrators": handle.orchestrators().into_iter().map(row).collect::<Vec<Value>>(),
-        "offerings": handle.offerings().into_iter().map(offering).collect::<Vec<Value>>(),
-        "policy": policy(handle.policy()),
-        "other_policies": handle.other_policies().into_iter().map(policy).collect::<Vec<Value>>(),
-    }))
 }

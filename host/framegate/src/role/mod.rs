@@ -6,9 +6,11 @@
 //!
 //! **Invariant:** `run.json` names a role only while its listeners take connections.
 
+mod advise;
 mod both;
 mod device;
 mod gateway;
+mod market;
 mod orchestrator;
 pub(crate) mod policies;
 pub(crate) mod signals;
@@ -28,6 +30,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+pub(crate) use advise::main as advise;
 pub(crate) use both::up;
 pub(crate) use gateway::main as gateway;
 pub(crate) use orchestrator::main as orchestrator;

@@ -12,16 +12,17 @@ use domain::capability::Capability;
 use domain::id::SessionId;
 use domain::{Class, chain};
 use orchestrator::price::{PLUGIN_SLOT, Pricer, PricingConfig};
-use orchestrator::{Orchestrator, OrchestratorHandle};
+use orchestrator::{HeardRow, Orchestrator, OrchestratorHandle};
 use plugin::Standing;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tracing::{info, warn};
+use wire::feedback::Counts;
 use worker::parent::WorkerConfig;
 
 use super::{Ground, Serving, device, policies, refuse_any, runtime};
 use crate::admin::Readiness;
-use crate::config::convert::{self, DECODE_THREADS, OrchestratorPlan, Search};
+use crate::config::convert::{self, DECODE_THREADS, OrchestratorPlan, PricingPlan, Search};
 use crate::config::{Config, env};
 use crate::data::{DataDir, Role};
 use crate::failure::{Exit, Failure};
@@ -105,7 +106,9 @@ fn built_from(
     let program = std::env::current_exe()
         .map_err(|error| Failure::new(Class::Internal, format!("finding this program: {error}")))?;
     let device = config.orchestrator.device.clone();
-    let pricer = pricer(config, &plan, &data.cache())?;
+    let offered = plan.pipelines.iter().filter_map(|it| Capability::live(&it.id).ok());
+    let offered: Vec<Capability> = offered.collect();
+    let pricer = pricer(config, &plan.pricing, &offered, &data.cache())?;
     let mut worker_env = plan.worker_env;
     worker_env.push((env::STORES.to_owned(), folder.join("kv").display().to_string()));
     worker_env.push((env::DATA.to_owned(), data.path().display().to_string()));
@@ -125,15 +128,21 @@ fn built_from(
     })
 }
 
-fn pricer(config: &Config, plan: &OrchestratorPlan, cache: &FilePath) -> Result<Pricer, Failure> {
-    let Some(chosen) = &plan.pricing else { return Ok(Pricer::native()) };
+/// Prepares who prices `offered`.
+pub(super) fn pricer(
+    config: &Config,
+    plan: &PricingPlan,
+    offered: &[Capability],
+    cache: &FilePath,
+) -> Result<Pricer, Failure> {
+    let Some(chosen) = &plan.rule else { return Ok(Pricer::native()) };
     let own = &config.orchestrator;
     let (key, text) = ("orchestrator.pricing_config", &own.pricing_config);
     let pricing = PricingConfig {
         rule: policies::pricing("orchestrator.pricing", chosen, cache)?,
         config: policies::document(config, key, text, &chosen.manifest)?,
         on_fault: own.pricing_on_fault.into(),
-        previous: match &plan.pricing_previous {
+        previous: match &plan.previous {
             None => None,
             Some(manifest) => {
                 Some(policies::pricing("orchestrator.pricing_previous", manifest, cache)?)
@@ -141,9 +150,7 @@ fn pricer(config: &Config, plan: &OrchestratorPlan, cache: &FilePath) -> Result<
         },
         bounds: plan.bounds,
     };
-    let offered = plan.pipelines.iter().filter_map(|it| Capability::live(&it.id).ok());
-    let offered: Vec<Capability> = offered.collect();
-    let pricer = Pricer::with_rule(pricing, &offered, &*Telemetry::sink());
+    let pricer = Pricer::with_rule(pricing, offered, &*Telemetry::sink());
     pricer.map_err(|error| match error.class() {
         Class::PluginFault => Failure::from_error(Class::PluginFault, &error),
         _ => Failure::usage(chain(&error)).hint("`orchestrator.pricing_config` is what it reads"),
@@ -163,6 +170,7 @@ fn routes(handle: OrchestratorHandle) -> Router {
     Router::new()
         .route("/v1/sessions", get(sessions))
         .route("/v1/sessions/{session}", delete(end_session))
+        .route("/v1/why", get(why))
         .with_state(handle)
 }
 
@@ -205,6 +213,30 @@ async fn sessions(State(handle): State<OrchestratorHandle>) -> Json<Value> {
             "plugin_slot": PLUGIN_SLOT,
             "versions": handle.pricing().iter().map(|it| version(it)).collect::<Vec<Value>>(),
         },
+    }))
+}
+
+/// Tells what gateways said of this orchestrator, each and all together.
+async fn why(State(handle): State<OrchestratorHandle>) -> Json<Value> {
+    let mut sum = Counts::default();
+    let gateway = |row: HeardRow| {
+        sum.add(&row.counts);
+        json!({
+            "gateway": row.gateway,
+            "address": row.address.to_string(),
+            "heard_s_ago": row.age.as_secs_f64(),
+            "jobs": row.counts.jobs,
+            "served": row.counts.served,
+            "reasons": row.counts.reasons,
+        })
+    };
+    let gateways: Vec<Value> = handle.heard().into_iter().map(gateway).collect();
+    Json(json!({
+        "orchestrator": handle.name(),
+        "gateways": gateways,
+        "jobs": sum.jobs,
+        "served": sum.served,
+        "reasons": sum.reasons,
     }))
 }
 

@@ -88,6 +88,10 @@ impl Live {
             passed_over: course.reasons(),
             policy: course.policy,
             price: self.price.clone(),
+            custom: {
+                let offering = &self.row.offering;
+                self.state().custom().of(&offering.orchestrator, &offering.uri)
+            },
         };
         let mut event = json!({"type": "swap"});
         if let (Some(event), Ok(serde_json::Value::Object(swap))) =
@@ -96,6 +100,7 @@ impl Live {
             event.extend(swap);
         }
         self.state().records().moved(self.search.id, bound, swap);
+        self.state().keep(self.search.id);
         drop(media.events.send(Bytes::from(event.to_string())).await);
         Ok(course.job)
     }

@@ -9,6 +9,7 @@ mod port;
 mod price;
 mod quote;
 mod token;
+mod webhook;
 
 pub use capability::{
     AUTH_TOKEN, Incompatible, LIVE_VIDEO_TO_VIDEO, Model, asked_for, asks, check_compatible,
@@ -21,5 +22,6 @@ pub use job::{LiveAnswer, LiveStart, ParamsError, absolute};
 pub use network::{Listed, NETWORK_PATH, network_listing};
 pub use port::{Asked, Capped, OfferedDevice, Offers, Port, payment_answer, rpc};
 pub use price::{price_for, price_to_wire, unit_price};
-pub use quote::{Device, Quote, ask_for_everything, is_capped, start_headers};
+pub use quote::{Device, Quote, TRANSCODE, ask_for_everything, is_capped, start_headers};
 pub use token::{TOKEN_TTL, TokenError, Tokens};
+pub use webhook::{PriceAsked, Recommended, price_told};

@@ -4,10 +4,12 @@
 //! **Invariant:** a [`Quote`] carries the token and the prices of one and the same answer.
 
 use domain::capability::Capability;
+use domain::price::UnitPrice;
 use http::{HeaderMap, HeaderValue};
 
 use super::capability::{Model, asks, offered};
 use super::credential::segment_header;
+use super::price::unit_price;
 use crate::client::ClientError;
 use crate::header::{LIVEPEER_PAYMENT, LIVEPEER_SEGMENT};
 use crate::proto::{AuthToken, OrchestratorInfo, OrchestratorRequest, SegData};
@@ -15,6 +17,8 @@ use crate::proto::{AuthToken, OrchestratorInfo, OrchestratorRequest, SegData};
 /// Error text of an orchestrator without a free slot, as the network has it.
 const CAPPED: &str = "OrchestratorCapped";
 const MIB: i64 = 1 << 20;
+/// Name of the work that every orchestrator of the network takes.
+pub const TRANSCODE: &str = "transcode";
 
 /// The best device behind a model.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,6 +40,8 @@ pub struct Quote {
     pub models: Vec<Model>,
     /// The best device behind each model, in the same order.
     pub devices: Vec<Option<Device>>,
+    /// What it asks of those who name no model; `None`: nothing that can be read.
+    pub price: Option<UnitPrice>,
     /// What ties a start to these prices; `None`: the orchestrator does not do that.
     pub token: Option<AuthToken>,
 }
@@ -59,7 +65,19 @@ impl Quote {
         let devices = models.iter().map(|model| device(info, &model.capability)).collect();
         let wallet = (info.address.len() == 20 && info.address.iter().any(|byte| *byte != 0))
             .then(|| format!("0x{}", crate::header::hex(&info.address)));
-        Some(Self { wallet, models, devices, token: info.auth_token.clone() })
+        let price = info.price_info.as_ref().and_then(unit_price);
+        Some(Self { wallet, models, devices, price, token: info.auth_token.clone() })
+    }
+
+    /// Adds the capability `transcode`, which stock orchestrators offer without a model, at the price
+    /// for everything. They do not say how many slots they have: one counts as free until they say
+    /// that they are full.
+    pub fn with_transcoding(mut self) -> Self {
+        if let Ok(capability) = Capability::new(TRANSCODE) {
+            let price = self.price;
+            self.models.push(Model { capability, warm: true, slots_free: 1, slots_used: 0, price });
+        }
+        self
     }
 }
 

@@ -1,15 +1,18 @@
 //! `[gateway]` as the role takes it.
 
+use std::time::Duration;
+
 use domain::capability::Capability;
 use gateway::config::{
-    Caps, CustomerConfig, DiscoveryConfig, Limits, OnFault, OrchestratorConfig, SourcesConfig,
+    Caps, Columns, CustomerConfig, DiscoveryConfig, Limits, OnFault, OrchestratorConfig,
+    RecordsConfig, SourcesConfig,
 };
 use plugin::World;
 use wire::allow::AllowedHosts;
 
 use super::super::fallback::OnFault as Fallback;
 use super::super::units::{Size, Time};
-use super::super::{Config, Customer, Discovery, GatewayLimits, Problem, Selection};
+use super::super::{Config, Customer, Discovery, GatewayLimits, Problem, Records, Selection};
 use super::{Chosen, Search, json_document, orchestrator_url, within};
 
 /// Most orchestrators that one gateway asks: each costs a connection and a call an interval.
@@ -30,6 +33,11 @@ const SEGMENT: std::ops::RangeInclusive<Size> = Size(64 << 10)..=Size(64 << 30);
 /// Least and most bytes held for a job: a few messages, and what no machine has for many jobs.
 const BUFFERED: std::ops::RangeInclusive<Size> = Size(256 << 10)..=Size(4 << 30);
 
+/// Least and most bytes of job records: some hundred, and a disk of their own.
+const RECORDS: std::ops::RangeInclusive<Size> = Size(1 << 20)..=Size(1 << 40);
+/// Longest time for which job records are kept: what books are kept for.
+const KEPT_MAX: Time = Time::secs(10 * 366 * 86_400);
+
 /// Everything that a gateway is built from and that the file decides.
 #[derive(Debug, Clone)]
 pub(crate) struct GatewayPlan {
@@ -39,8 +47,12 @@ pub(crate) struct GatewayPlan {
     pub(crate) sources: SourcesConfig,
     /// How they are asked.
     pub(crate) discovery: DiscoveryConfig,
+    /// How often they are told what is counted of them.
+    pub(crate) feedback: Option<Duration>,
     /// The most that work may cost.
     pub(crate) caps: Caps,
+    /// Columns of the operator's own.
+    pub(crate) custom: Columns,
     /// Customers.
     pub(crate) customers: Vec<CustomerConfig>,
     /// Pipeline of a job that names none.
@@ -55,6 +67,8 @@ pub(crate) struct GatewayPlan {
     pub(crate) public_url: Option<String>,
     /// Limits at the front door.
     pub(crate) limits: Limits,
+    /// How long and how much is kept of jobs.
+    pub(crate) records: RecordsConfig,
 }
 
 /// A plugin that selects orchestrators, as the file names it.
@@ -107,7 +121,9 @@ impl GatewayPlan {
             orchestrators: own.orchestrators.iter().map(OrchestratorConfig::at).collect(),
             sources: sources(&config.discovery, problems),
             discovery: discovery(&config.discovery, problems),
+            feedback: feedback(config.discovery.feedback, problems),
             caps: caps(config, problems),
+            custom: custom(config, problems),
             customers: customers(config, problems),
             default_pipeline: filled(&own.default_pipeline),
             selection,
@@ -115,6 +131,7 @@ impl GatewayPlan {
             allowed_hosts: AllowedHosts::new(&own.allowed_hosts),
             public_url: public_url(&own.public_url, problems),
             limits: limits(&config.gateway_limits, problems),
+            records: records(&config.records, problems),
         }
     }
 }
@@ -193,6 +210,16 @@ fn caps(config: &Config, problems: &mut Vec<Problem>) -> Caps {
     caps
 }
 
+fn custom(config: &Config, problems: &mut Vec<Problem>) -> Columns {
+    let mut columns = Columns::default();
+    for (name, column) in &config.custom {
+        if let Err(error) = columns.put(name, column.clone()) {
+            problems.push(Problem::new(format!("custom.{name}"), error.to_string()));
+        }
+    }
+    columns
+}
+
 fn customers(config: &Config, problems: &mut Vec<Problem>) -> Vec<CustomerConfig> {
     let customer = |(name, set): (&String, &Customer)| {
         let key = set.key_sha256.to_ascii_lowercase();
@@ -229,6 +256,14 @@ fn discovery(set: &Discovery, problems: &mut Vec<Problem>) -> DiscoveryConfig {
     }
 }
 
+fn feedback(every: Time, problems: &mut Vec<Problem>) -> Option<Duration> {
+    if every == Time(0) {
+        return None;
+    }
+    within("gateway.discovery.feedback", every, INTERVAL_MIN..=INTERVAL_MAX, problems);
+    Some(every.duration())
+}
+
 fn sources(set: &Discovery, problems: &mut Vec<Problem>) -> SourcesConfig {
     let mut url = |key: &str, text: &str| {
         let good = |url: url::Url| matches!(url.scheme(), "http" | "https") && url.has_host();
@@ -261,6 +296,12 @@ fn limits(set: &GatewayLimits, problems: &mut Vec<Problem>) -> Limits {
         body_bytes_max: bytes(set.body),
         buffered_bytes_max: bytes(set.buffered),
     }
+}
+
+fn records(set: &Records, problems: &mut Vec<Problem>) -> RecordsConfig {
+    within("gateway.records.kept", set.kept, INTERVAL_MIN..=KEPT_MAX, problems);
+    within("gateway.records.size", set.size, RECORDS, problems);
+    RecordsConfig { kept: set.kept.duration(), bytes_max: set.size.0 }
 }
 
 fn public_url(text: &str, problems: &mut Vec<Problem>) -> Option<String> {

@@ -3,6 +3,7 @@
 //! Decides what cannot be meant: values out of range, plugins that are not there, ports in each
 //! other's way, a cap under our own price. All of it is told at once, before anything listens.
 
+mod advise;
 mod gateway;
 mod grants;
 mod orchestrator;
@@ -13,9 +14,10 @@ use std::net::SocketAddr;
 use ::orchestrator::config::Callers;
 use worker::message::EncodeSpec;
 
+pub(crate) use advise::{AdvisePlan, is_wallet};
 pub(crate) use gateway::{GatewayPlan, JobsOf, Selecting};
 pub(crate) use grants::{of as allowed, with_secrets};
-pub(crate) use orchestrator::OrchestratorPlan;
+pub(crate) use orchestrator::{OrchestratorPlan, PricingPlan};
 pub(crate) use plugins::{Chosen, Search};
 
 use super::orchestrator::Encoder;
@@ -53,6 +55,15 @@ pub(crate) fn orchestrator(
     finish(plan, problems)
 }
 
+/// Checks what the side-car asks for and returns what it is built from.
+pub(crate) fn advise(config: &Config, search: &Search) -> Result<AdvisePlan, Vec<Problem>> {
+    let mut problems = common(config, &[Role::Advise]);
+    search.check_limits(&mut problems);
+    grants::check(config, search, &mut problems);
+    let plan = AdvisePlan::new(config, search, &mut problems);
+    finish(plan, problems)
+}
+
 /// Returns the name of the orchestrator that runs from the same file.
 pub(crate) fn own_name(config: &Config) -> String {
     orchestrator::name(&config.orchestrator.name, &mut Vec::new())
@@ -63,6 +74,7 @@ pub(crate) fn check(config: &Config, search: &Search, role: Option<Role>) -> Vec
     match role {
         Some(Role::Gateway) => gateway(config, search).err().unwrap_or_default(),
         Some(Role::Orchestrator) => orchestrator(config, search).err().unwrap_or_default(),
+        Some(Role::Advise) => advise(config, search).err().unwrap_or_default(),
         None => check_both(config, search),
     }
 }
@@ -102,6 +114,8 @@ fn common(config: &Config, roles: &[Role]) -> Vec<Problem> {
         (Role::Gateway, "gateway.admin", config.gateway.admin),
         (Role::Orchestrator, "orchestrator.listen", config.orchestrator.listen),
         (Role::Orchestrator, "orchestrator.admin", config.orchestrator.admin),
+        (Role::Advise, "advise.http", config.advise.http),
+        (Role::Advise, "advise.admin", config.advise.admin),
     ];
     let used: Vec<_> = all.iter().filter(|(role, _, _)| roles.contains(role)).collect();
     let mut problems: Vec<Problem> = telemetry::check(&config.log).into_iter().collect();

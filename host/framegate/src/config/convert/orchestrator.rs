@@ -44,12 +44,8 @@ pub(crate) struct OrchestratorPlan {
     pub(crate) callers: Callers,
     /// What it offers, at base prices.
     pub(crate) pipelines: Vec<PipelineConfig>,
-    /// Turns base prices into quotes; none: they are the quotes.
-    pub(crate) pricing: Option<Chosen>,
-    /// Does so where that one faults, if anything but the base price.
-    pub(crate) pricing_previous: Option<Chosen>,
-    /// Bounds of quotes.
-    pub(crate) bounds: Percents,
+    /// Who turns base prices into quotes.
+    pub(crate) pricing: PricingPlan,
     /// How pictures are encoded.
     pub(crate) encode: EncodeSpec,
     /// Limits of one session.
@@ -60,6 +56,33 @@ pub(crate) struct OrchestratorPlan {
     pub(crate) warnings: Vec<String>,
 }
 
+/// Who turns base prices into quotes.
+#[derive(Debug, Clone)]
+pub(crate) struct PricingPlan {
+    /// The rule; none: base prices are the quotes.
+    pub(crate) rule: Option<Chosen>,
+    /// Prices where that one faults, if anything but the base price.
+    pub(crate) previous: Option<Chosen>,
+    /// Bounds of quotes.
+    pub(crate) bounds: Percents,
+}
+
+impl PricingPlan {
+    pub(super) fn new(own: &Orchestrator, search: &Search, problems: &mut Vec<Problem>) -> Self {
+        json_document("orchestrator.pricing_config", &own.pricing_config, problems);
+        let world = World::PricingRule;
+        let rule = search.named("orchestrator.pricing", &own.pricing, world, problems);
+        let previous = search.previous(
+            "orchestrator.pricing_previous",
+            &own.pricing_previous,
+            world,
+            own.pricing_on_fault == OnFault::PreviousVersion,
+            problems,
+        );
+        Self { rule, previous, bounds: bounds(own, problems) }
+    }
+}
+
 impl OrchestratorPlan {
     pub(super) fn new(config: &Config, search: &Search, problems: &mut Vec<Problem>) -> Self {
         let own = &config.orchestrator;
@@ -68,25 +91,13 @@ impl OrchestratorPlan {
         check_service_uri(config, problems);
         check_device(&own.device, problems);
         let simd = check_simd(own.simd, problems);
-        json_document("orchestrator.pricing_config", &own.pricing_config, problems);
         let mut warnings = Vec::new();
         let pipelines = pipelines(config, search, problems, &mut warnings);
-        let world = World::PricingRule;
-        let pricing = search.named("orchestrator.pricing", &own.pricing, world, problems);
-        let pricing_previous = search.previous(
-            "orchestrator.pricing_previous",
-            &own.pricing_previous,
-            world,
-            own.pricing_on_fault == OnFault::PreviousVersion,
-            problems,
-        );
         Self {
             name: name(&own.name, problems),
             callers: callers(config, problems),
             pipelines,
-            pricing,
-            pricing_previous,
-            bounds: bounds(own, problems),
+            pricing: PricingPlan::new(own, search, problems),
             encode: encode(&config.encoder, problems),
             limits: SessionLimits { surface_bytes_max: config.limits.surfaces.0 },
             worker_env: vec![

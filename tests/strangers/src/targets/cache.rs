@@ -1,11 +1,13 @@
 //! Any file in the place of an entry of the cache of compiled code: what is loaded from it is what
 //! this machine put there, to the byte; anything else is rejected, told of, and compiled anew.
+//!
+//! Every input is judged as an entry. Compiling takes long, so only few are loaded too.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use domain::event::{CodeSource, Event, Sink};
-use plugin::code::{Compiler, Loader};
+use plugin::code::{CodeKey, Compiler, Loader, SECRET_BYTES, unseal};
 use plugin::{PolicyEngine, World};
 use tempfile::TempDir;
 
@@ -15,8 +17,10 @@ use crate::bytes::Bytes;
 /// An entry of the cache. The first byte says what the rest is: an entry, or edits of the true one.
 pub const TARGET: Target = Target { name: "cache", feed, seeds };
 
-/// The component whose code is kept: the empty one, which compiles at once.
-const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+/// The guest whose code is kept.
+const GUEST: &str = "pick-first";
+/// First byte of an input that is loaded as well.
+const LOADED: u8 = 0xff;
 /// Edits of one input.
 const EDITS_MAX: usize = 8;
 
@@ -35,6 +39,8 @@ struct Kept {
     _folder: TempDir,
     entry: PathBuf,
     bytes: Vec<u8>,
+    secret: [u8; SECRET_BYTES],
+    key: CodeKey,
     engine: PolicyEngine,
     told: Arc<Told>,
 }
@@ -56,8 +62,20 @@ impl Kept {
         let is_entry = |path: &PathBuf| path.extension().is_some_and(|end| end == "code");
         let entry = files.find_map(|file| Some(file.path()).filter(is_entry)).expect("an entry");
         let bytes = std::fs::read(&entry).expect("the entry");
-        Self { _folder: folder, entry, bytes, engine, told }
+        let secret = std::fs::read(folder.path().join("secret")).expect("a secret");
+        let secret = secret.try_into().expect("a secret has its length");
+        let key = key_of(&entry);
+        Self { _folder: folder, entry, bytes, secret, key, engine, told }
     }
+}
+
+/// Reads a key off the name of its entry.
+fn key_of(entry: &Path) -> CodeKey {
+    let name = entry.file_stem().and_then(|name| name.to_str()).expect("a name");
+    let byte = |at: usize| u8::from_str_radix(&name[2 * at..2 * at + 2], 16);
+    let key = CodeKey(std::array::from_fn(|at| byte(at).expect("a key in hexadecimal")));
+    assert_eq!(key.hex(), name);
+    key
 }
 
 impl Told {
@@ -70,16 +88,30 @@ static KEPT: LazyLock<Mutex<Kept>> = LazyLock::new(|| Mutex::new(Kept::new()));
 /// The same entry under another machine's seal.
 static FOREIGN: LazyLock<Vec<u8>> = LazyLock::new(|| Kept::new().bytes);
 
-/// Loads the component; that it fits no world is told after its code was taken.
+/// Loads the guest's code, and nothing of it runs.
 fn load(engine: &PolicyEngine) {
+    static COMPONENT: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let path = crate::guest(GUEST).join(format!("{GUEST}.wasm"));
+        std::fs::read(path).expect("the guests are built")
+    });
     let manifest = super::component::manifest(World::SelectionPolicy);
-    assert!(engine.load_code(&manifest, COMPONENT).is_err(), "the empty component fits no world");
+    engine.load_code(&manifest, &COMPONENT).expect("the guest is a policy");
 }
 
 fn feed(bytes: &[u8]) {
     let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
     let entry = entry(&kept.bytes, Bytes::new(bytes));
-    std::fs::write(&kept.entry, &entry).expect("the entry can be replaced");
+    let whole = entry == kept.bytes;
+    let judged = unseal(&kept.secret, &kept.key, &entry);
+    assert_eq!(judged.is_ok(), whole, "{judged:?}");
+    if bytes.first() == Some(&LOADED) {
+        loads(&kept, &entry);
+    }
+}
+
+/// Loads what lies in the entry's place, which is right afterwards whatever it was.
+fn loads(kept: &Kept, entry: &[u8]) {
+    std::fs::write(&kept.entry, entry).expect("the entry can be replaced");
     load(&kept.engine);
     let whole = entry == kept.bytes;
     match (whole, &kept.told.taken()[..]) {
@@ -91,15 +123,16 @@ fn feed(bytes: &[u8]) {
         (_, told) => panic!("of an entry that is whole: {whole}, it told {told:?}"),
     }
     let healed = std::fs::read(&kept.entry).expect("an entry");
-    assert_eq!(healed, kept.bytes, "what was rejected is replaced by what is right");
+    let judged = unseal(&kept.secret, &kept.key, &healed);
+    assert!(judged.is_ok(), "what was rejected is replaced by what is right: {judged:?}");
 }
 
 /// Reads what lies in the entry's place.
 fn entry(whole: &[u8], mut input: Bytes<'_>) -> Vec<u8> {
-    let mut entry = match input.byte() % 3 {
+    let mut entry = match input.byte() % 4 {
         0 => return input.rest().to_vec(),
-        1 => whole.to_vec(),
-        _ => FOREIGN.clone(),
+        1 => FOREIGN.clone(),
+        _ => whole.to_vec(),
     };
     for _ in 0..EDITS_MAX {
         if input.is_empty() || entry.is_empty() {
@@ -120,16 +153,20 @@ fn seeds() -> Vec<Vec<u8>> {
     let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
     let whole = &kept.bytes;
     vec![
-        vec![1],
+        // The true entry, judged and loaded; that of another machine.
         vec![2],
-        vec![1, 0, 0, 0, 1],
-        vec![1, 20, 0, 0, 1],
-        vec![1, 60, 0, 0, 1, 61, 0, 0, 0xff],
-        vec![1, 200, 1, 0, 1],
-        vec![1, 70, 0, 1],
-        vec![1, 0, 4, 1],
-        vec![1, 90, 0, 2, 3, 1, 2, 3],
-        vec![1, 0, 0, 3, 2, 0, 0],
+        vec![LOADED],
+        vec![1],
+        // A bit changed: of the magic, the key, the seal, the code.
+        vec![2, 0, 0, 0, 1],
+        vec![2, 20, 0, 0, 1],
+        vec![2, 60, 0, 0, 1, 61, 0, 0, 0xff],
+        vec![LOADED, 200, 1, 0, 1],
+        // Cut, put into, gone on with.
+        vec![2, 70, 0, 1],
+        vec![LOADED, 0, 4, 1],
+        vec![2, 90, 0, 2, 3, 1, 2, 3],
+        vec![2, 0, 0, 3, 2, 0, 0],
         [&[0][..], &whole[..whole.len().min(4096)]].concat(),
         b"\0framegate code 1".to_vec(),
     ]

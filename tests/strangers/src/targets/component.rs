@@ -35,10 +35,9 @@ fn feed(bytes: &[u8]) {
 }
 
 fn seeds() -> Vec<Vec<u8>> {
-    let guest = |name: &str| std::fs::read(crate::guest(name).join(format!("{name}.wasm")));
-    let mut found: Vec<_> = ["pick-first", "pass-frames", "bad-charge", "run-alone"]
-        .map(|name| guest(name).expect("the guests are built"))
-        .into();
+    // One that fits and is described: each takes seconds to compile under a sanitizer.
+    let guest = std::fs::read(crate::guest("pick-first").join("pick-first.wasm"));
+    let mut found = vec![guest.expect("the guests are built")];
     found.extend(WRITTEN.map(|text| wat::parse_str(text).expect("a component")));
     // The empty component, and the empty module, which is none.
     found.push(b"\0asm\x0d\0\x01\0".to_vec());

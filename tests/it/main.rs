@@ -7,6 +7,7 @@ mod contract;
 mod examples;
 mod failover;
 mod faults;
+mod fleet;
 mod live;
 mod market;
 mod memcheck;

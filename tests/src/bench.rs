@@ -5,6 +5,7 @@
 //! `noisy`, and no ratio is claimed. Nothing here decides whether a ratio is good enough.
 
 mod bare;
+mod channels;
 mod clock;
 mod code;
 mod first;
@@ -15,6 +16,7 @@ mod isolation;
 mod kernel;
 mod line;
 mod live;
+mod livepeer;
 mod machine;
 mod op;
 mod pair;
@@ -80,6 +82,18 @@ pub const BENCHES: &[Bench] = &[
         what: "a pick of choose-orchestrator over 10 to 10,000 candidates, over the same natively",
         uses_program: false,
         run: pick::run,
+    },
+    Bench {
+        id: "policy.livepeer",
+        what: "a pick of choose-like-livepeer over 10 to 1,000, over the rule evaluated per pick",
+        uses_program: false,
+        run: livepeer::run,
+    },
+    Bench {
+        id: "trickle.idle_kib",
+        what: "memory of an open channel that nobody uses, over the 8 KiB that it may hold",
+        uses_program: false,
+        run: channels::run,
     },
     Bench {
         id: "plugin.fresh",

@@ -72,6 +72,25 @@ impl LiveJob {
         Self { client, answer }
     }
 
+    /// Ends the job as its client may.
+    pub async fn cancel(&self, gateway: &str) {
+        let request = Request::delete(format!("{gateway}/v1/jobs/{}", self.answer.job))
+            .header("authorization", format!("Bearer {}", self.answer.job_token))
+            .body(Bytes::new())
+            .expect("the URL is the rig's own");
+        let answer = self.client.exchange(request).await.expect("the gateway answers");
+        assert_eq!(answer.status(), 200, "{}", self.answer.job);
+    }
+
+    /// Begins a segment with `bytes`, which are read, and leaves everything: no connection of this
+    /// client's stays.
+    pub async fn vanish(self, bytes: Bytes) {
+        let mut publisher = Publisher::new(self.client.clone(), &self.answer.publish_url, MPEG_TS);
+        let mut segment = publisher.begin();
+        segment.write(bytes).await.expect("the gateway takes it");
+        assert!(self.gives_output().await, "the output is there");
+    }
+
     /// Publishes each segment in `pieces` equal parts over `lasting`, as a camera would, and closes
     /// the input. Before segment `pause_before` nothing is sent for `pause`. An error if the gateway
     /// does not take all of it.

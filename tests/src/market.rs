@@ -4,7 +4,9 @@
 //! **Invariant:** nothing that it started outlives it.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::Receiver;
 use std::thread;
@@ -42,9 +44,19 @@ impl Role {
         Self { role, folder, child, output, log: Vec::new() }
     }
 
-    /// Starts the process again, with the same configuration and data.
+    /// Starts the process again, with the same configuration, data and addresses.
     pub fn restart(&mut self) {
         self.kill();
+        let path = self.folder.path().join("config.toml");
+        let mut config = fs::read_to_string(&path).expect("it was written");
+        let run_file = self.run_file();
+        for key in ["http", "listen", "admin"] {
+            if let Some(address) = address(&run_file, self.role, key) {
+                let any = format!("{key} = \"127.0.0.1:0\"");
+                config = config.replace(&any, &format!("{key} = \"{address}\""));
+            }
+        }
+        fs::write(&path, config).expect("the folder can be written to");
         drop(fs::remove_file(self.folder.path().join("run.json")));
         (self.child, self.output) = spawn(self.role, &self.folder);
     }
@@ -93,6 +105,22 @@ impl Role {
     /// Returns its admin address.
     pub fn admin(&self) -> SocketAddr {
         address(&self.run_file(), self.role, "admin").expect("a running role has an admin side")
+    }
+
+    /// Asks its admin side over the socket that only this user has; null if nobody answers.
+    pub fn ask(&self, method: &str, path: &str) -> Value {
+        let socket = self.folder.path().join(self.role).join("admin.sock");
+        let asked = UnixStream::connect(socket).and_then(|mut stream| {
+            stream.set_read_timeout(Some(STOP_MAX))?;
+            let head = "host: localhost\r\nconnection: close\r\ncontent-length: 0";
+            write!(stream, "{method} {path} HTTP/1.0\r\n{head}\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        });
+        let answer = asked.unwrap_or_default();
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        serde_json::from_str(body).unwrap_or_default()
     }
 
     /// Returns its data directory.

@@ -150,6 +150,14 @@ impl Session {
         }
     }
 
+    /// Ends the session for `reason` at once, whether it drains already or not: nobody waits for a tail.
+    pub fn abort(&mut self, reason: EndReason, now: Instant) -> Step {
+        match self.end(reason, now) {
+            Step::EndInput => self.end(reason, now),
+            step @ (Step::Abort | Step::Wait) => step,
+        }
+    }
+
     /// Notes that the worker finished the session, or is gone (`lost`), and returns the reason
     /// that counts. A fault found while draining is the reason: its tail is not what was asked for.
     pub fn finished(&mut self, found: EndReason) -> EndReason {
@@ -205,6 +213,22 @@ mod tests {
         session.output(start + DRAIN_MAX / 2);
         assert_eq!(session.tick(start + DRAIN_MAX), Step::Wait);
         assert_eq!(session.tick(start + DRAIN_MAX * 2), Step::Abort);
+    }
+
+    #[test]
+    fn what_is_ended_at_once_is_aborted_once_from_wherever_it_is() {
+        let start = Instant::now();
+        for drains in [false, true] {
+            let mut session = Session::open(start);
+            session.opened();
+            if drains {
+                assert_eq!(session.end(EndReason::Eos, start), Step::EndInput);
+            }
+            assert_eq!(session.abort(EndReason::ClientGone, start), Step::Abort);
+            assert_eq!(session.abort(EndReason::ClientGone, start), Step::Wait);
+            let first = if drains { EndReason::Eos } else { EndReason::ClientGone };
+            assert_eq!(session.state(), State::Closed { reason: first });
+        }
     }
 
     #[test]

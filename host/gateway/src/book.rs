@@ -5,6 +5,7 @@
 //! left out only after [`MISSES_MAX`] failures in a row, or while it has never answered.
 
 mod rows;
+mod said;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -18,8 +19,10 @@ use domain::standing::{Suspension, Wish};
 use http::Uri;
 use wire::livepeer::{Quote, TOKEN_TTL};
 
+use rows::UNFIT;
 pub use rows::{AddError, ORCHESTRATORS_MAX, OrchestratorRow};
 pub(crate) use rows::{Change, Outcome, Row};
+pub(crate) use said::{Said, Spoken};
 
 /// Questions in a row that fail before an orchestrator counts as unreachable: one may be lost on
 /// the way, and jobs that find it gone go on to the next.
@@ -27,6 +30,9 @@ pub(crate) const MISSES_MAX: u32 = 2;
 /// Models of one orchestrator that are looked at: a machine has a handful loaded, and each makes a
 /// snapshot of its own.
 pub(crate) const MODELS_MAX: usize = 32;
+/// Answers in a row that name free slots of which none is to be had, before that suspends: two may be
+/// other gateways' jobs that were quicker.
+const EMPTY_WORDS_MAX: u32 = 3;
 /// Part of a new round trip in the smoothed one: as TCP smooths its own.
 const RTT_PARTS: u64 = 8;
 
@@ -41,6 +47,8 @@ struct Entry {
     /// The same, to be asked at; `None`: it is no address.
     origin: Option<Uri>,
     source: &'static str,
+    /// In whose answer it was found.
+    named_by: Option<Seat>,
     wish: Wish,
     /// Whether it is to be forgotten; its seat is kept for jobs that still run there.
     removed: bool,
@@ -48,6 +56,12 @@ struct Entry {
     starts_us: Samples,
     availability: Option<Availability>,
     quote: Quote,
+    /// Why it cannot be given work, whatever it offers; empty: it can.
+    unfit: String,
+    /// What it says of each capability in its own document.
+    said: BTreeMap<String, Said>,
+    /// Whether it has no such document, and when that was found out.
+    mute_at: Option<Instant>,
     answered_at: Option<Instant>,
     misses: u32,
     trouble: String,
@@ -56,6 +70,9 @@ struct Entry {
     attempts: u32,
     successes: u32,
     failed_at: Option<Instant>,
+    /// Answers in a row that named free slots of which none was to be had, and the last of them.
+    empty_words: u32,
+    empty_word_at: Option<Instant>,
     starts: u64,
     ends: u64,
     /// `starts` when the last answer came.
@@ -160,10 +177,7 @@ impl Book {
 
     fn named(&mut self, name: &str) -> Option<&mut Entry> {
         self.changes += 1;
-        let is = |entry: &&mut Entry| {
-            !entry.removed && (entry.id.0 == name || entry.uri == name || place(&entry.uri) == name)
-        };
-        self.entries.iter_mut().find(is)
+        self.entries.iter_mut().find(|entry| !entry.removed && entry.is_called(name))
     }
 
     /// Notes what the operator wants of the orchestrator of this name or address; `false`: there is
@@ -242,12 +256,16 @@ impl Book {
         entry.alive(now)
     }
 
+    /// Returns the address of the orchestrator of this name or address.
+    pub(crate) fn origin(&self, name: &str) -> Option<Uri> {
+        let entry = self.entries.iter().find(|entry| !entry.removed && entry.is_called(name))?;
+        entry.origin.clone()
+    }
+
     /// Notes an answer that said only that every slot is taken.
     pub(crate) fn capped(&mut self, seat: Seat, asked: u64, now: Instant) -> Option<Change> {
         let entry = self.change(seat)?;
-        for model in &mut entry.quote.models {
-            model.slots_free = 0;
-        }
+        entry.fill();
         entry.starts_seen = entry.starts;
         entry.ends_seen = asked;
         entry.alive(now)
@@ -279,8 +297,10 @@ impl Book {
         entry.ends += 1;
         match outcome {
             Outcome::Neither => {}
+            Outcome::Full => entry.was_full(now),
             Outcome::Served => {
                 entry.suspension.served();
+                entry.empty_words = 0;
                 entry.attempts = entry.attempts.saturating_add(1);
                 entry.successes = entry.successes.saturating_add(1);
             }
@@ -335,6 +355,9 @@ impl Book {
             .map(|(_, entry)| PassedOver {
                 orchestrator: entry.id.clone(),
                 reason: match (entry.wish, entry.reachable()) {
+                    (Wish::Use, _) if !entry.unfit.is_empty() => {
+                        Reason::Withheld { standing: UNFIT, detail: entry.unfit.clone() }
+                    }
                     (Wish::Use, true) => Reason::NoCapability,
                     (Wish::Use, false) => {
                         Reason::Unreachable { detail: entry.trouble().to_owned() }
@@ -358,7 +381,15 @@ impl Book {
 
     /// Lists the orchestrators.
     pub(crate) fn rows(&mut self, now: Instant) -> Vec<OrchestratorRow> {
+        let ids: Vec<OrchestratorId> = self.entries.iter().map(|it| it.id.clone()).collect();
         let row = |entry: &mut Entry| OrchestratorRow {
+            named_by: entry.named_by.and_then(|by| ids.get(by).cloned()),
+            unfit: entry.unfit.clone(),
+            version: entry.quote.version.clone(),
+            region: entry.said.values().map(|it| it.region.clone()).next().unwrap_or_default(),
+            // Certificates are not the book's.
+            tls: "",
+            certificate: None,
             wish: entry.wish,
             suspended: entry.suspension.left(now),
             failures_in_a_row: entry.suspension.in_a_row(),
@@ -368,7 +399,7 @@ impl Book {
             id: entry.id.clone(),
             uri: entry.uri.clone(),
             reachable: entry.reachable(),
-            detail: entry.trouble.clone(),
+            detail: if entry.trouble.is_empty() { &entry.unfit } else { &entry.trouble }.clone(),
             answered_at: entry.answered_at,
             rtt_us: entry.rtt_us,
             capabilities: entry.quote.models.iter().map(|m| m.capability.clone()).collect(),
@@ -399,12 +430,16 @@ impl Entry {
             origin: uri.parse().ok(),
             uri,
             source,
+            named_by: None,
             wish: Wish::Use,
             removed: false,
             suspension: Suspension::default(),
             starts_us: Samples::default(),
             availability: None,
             quote: Quote::default(),
+            unfit: String::new(),
+            said: BTreeMap::new(),
+            mute_at: None,
             answered_at: None,
             misses: 0,
             trouble: String::new(),
@@ -413,6 +448,8 @@ impl Entry {
             attempts: 0,
             successes: 0,
             failed_at: None,
+            empty_words: 0,
+            empty_word_at: None,
             starts: 0,
             ends: 0,
             starts_seen: 0,
@@ -420,12 +457,17 @@ impl Entry {
         }
     }
 
+    fn is_called(&self, name: &str) -> bool {
+        self.id.0 == name || self.uri == name || place(&self.uri) == name
+    }
+
     const fn reachable(&self) -> bool {
         self.answered_at.is_some() && self.misses < MISSES_MAX
     }
 
     const fn is_used(&self) -> bool {
-        self.reachable() && !self.removed && matches!(self.wish, Wish::Use)
+        let fit = self.unfit.is_empty();
+        self.reachable() && fit && !self.removed && matches!(self.wish, Wish::Use)
     }
 
     fn was_asked(&mut self, answered: bool, now: Instant) {
@@ -443,6 +485,29 @@ impl Entry {
         self.misses = 0;
         self.trouble.clear();
         (!was).then(|| self.change(true))
+    }
+
+    /// Notes that every slot is taken.
+    fn fill(&mut self) {
+        for model in &mut self.quote.models {
+            model.slots_used = model.slots_used.saturating_add(model.slots_free);
+            model.slots_free = 0;
+        }
+    }
+
+    /// Notes that a start found no slot. Once says that somebody else was quicker; answer after answer
+    /// it is what the orchestrator says of itself that is wrong.
+    fn was_full(&mut self, now: Instant) {
+        self.fill();
+        if self.empty_word_at.is_some() && self.empty_word_at == self.answered_at {
+            return;
+        }
+        self.empty_word_at = self.answered_at;
+        self.empty_words = self.empty_words.saturating_add(1);
+        if self.empty_words >= EMPTY_WORDS_MAX {
+            self.failed_at = Some(now);
+            self.suspension.failed(now);
+        }
     }
 
     fn change(&self, reachable: bool) -> Change {
@@ -470,6 +535,7 @@ impl Entry {
         self.quote.models.iter().zip(devices).map(move |(model, device)| Row {
             seat,
             token: self.quote.token.clone(),
+            said: self.said.get(model.capability.as_str()).cloned().unwrap_or_default(),
             starts_us: (self.starts_us.within_us(500), self.starts_us.within_us(990)),
             offering: Offering {
                 orchestrator: self.id.clone(),

@@ -9,6 +9,7 @@ pub use domain::breaker::OnFault;
 use domain::capability::Capability;
 use plugin::SelectionPolicy;
 use wire::allow::AllowedHosts;
+use wire::tls::Fingerprint;
 
 pub use crate::archive::{KEPT, RECORDS_BYTES_MAX, RecordsConfig};
 pub use crate::custom::Columns;
@@ -48,7 +49,13 @@ pub const DRAIN_MAX: Duration = domain::job::REPORT_MAX;
 pub enum Security {
     /// TLS; the certificate seen first is trusted, another one is refused.
     #[default]
-    Pinned,
+    FirstUse,
+    /// TLS; only this certificate is taken.
+    Pinned(Fingerprint),
+    /// TLS; what the authorities of [`Config::authorities`] vouch for is taken.
+    Verified,
+    /// TLS; whatever is presented is taken.
+    Unverified,
     /// None, which is allowed on loopback only.
     Cleartext,
 }
@@ -69,7 +76,7 @@ impl OrchestratorConfig {
     pub fn at(uri: impl Into<String>) -> Self {
         let uri = uri.into();
         let cleartext = uri.starts_with("http://");
-        let security = if cleartext { Security::Cleartext } else { Security::Pinned };
+        let security = if cleartext { Security::Cleartext } else { Security::FirstUse };
         Self { name: None, uri, security }
     }
 }
@@ -212,11 +219,18 @@ pub struct DiscoveryConfig {
     pub window: Duration,
     /// Time after which a question is given up.
     pub hard_stop: Duration,
+    /// Further orchestrators that are taken from the answers of each one that others named.
+    pub extra_nodes: usize,
 }
 
 impl Default for DiscoveryConfig {
     fn default() -> Self {
-        Self { interval: DISCOVERY_INTERVAL, window: DISCOVERY_WINDOW, hard_stop: DISCOVERY_MAX }
+        Self {
+            interval: DISCOVERY_INTERVAL,
+            window: DISCOVERY_WINDOW,
+            hard_stop: DISCOVERY_MAX,
+            extra_nodes: 0,
+        }
     }
 }
 
@@ -225,6 +239,10 @@ impl Default for DiscoveryConfig {
 pub struct Config {
     /// The orchestrators that may be given work.
     pub orchestrators: Vec<OrchestratorConfig>,
+    /// PEM file of the authorities that [`Security::Verified`] trusts; `None`: the system's.
+    pub authorities: Option<PathBuf>,
+    /// Least version of the protocol that an orchestrator has to speak; empty: any.
+    pub min_version: String,
     /// Where others come from.
     pub sources: SourcesConfig,
     /// Names, addresses and wallets that get no work.
@@ -265,6 +283,8 @@ impl Config {
     pub fn new(orchestrators: Vec<OrchestratorConfig>, data_dir: PathBuf) -> Self {
         Self {
             orchestrators,
+            authorities: None,
+            min_version: String::new(),
             sources: SourcesConfig::default(),
             blocklist: Vec::new(),
             discovery: DiscoveryConfig::default(),

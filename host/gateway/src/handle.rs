@@ -10,6 +10,7 @@ use domain::offering::Offering;
 use domain::standing::Wish;
 use plugin::SelectionPolicy;
 use wire::feedback::Counts;
+use wire::tls::PinError;
 
 use crate::BuildError;
 use crate::advise::{self, Advice};
@@ -134,7 +135,25 @@ impl GatewayHandle {
 
     /// Lists the orchestrators in the order of the configuration.
     pub fn orchestrators(&self) -> Vec<OrchestratorRow> {
-        self.state.book().rows(now())
+        let mut rows = self.state.book().rows(now());
+        let pins = self.state.client.pins();
+        for row in &mut rows {
+            let Ok(uri) = row.uri.parse() else { continue };
+            let (certificate, trust) = pins.at(&uri);
+            row.tls = if row.uri.starts_with("https:") { trust.name() } else { "none" };
+            row.certificate = certificate.map(|it| it.to_string());
+        }
+        rows
+    }
+
+    /// Forgets the certificate that was seen first of the orchestrator of this name or address, so that
+    /// the next one is taken; `false`: there is none. An error if the file of pins cannot be written.
+    pub async fn trust_anew(&self, name: &str) -> Result<bool, PinError> {
+        let Some(origin) = self.state.book().origin(name) else { return Ok(false) };
+        let pins = self.state.client.pins().clone();
+        let forgotten = tokio::task::spawn_blocking(move || pins.forget(&origin)).await;
+        self.state.nudge.notify_one();
+        forgotten.unwrap_or(Ok(false)).map(|_| true)
     }
 
     /// Takes in an orchestrator and asks it at once.
@@ -243,6 +262,11 @@ impl GatewayHandle {
     pub fn other_policies(&self) -> Vec<PolicyRow> {
         let Selections { by_capability, by_tier, .. } = &self.state.config.selections;
         by_capability.values().chain(by_tier.values()).map(PolicyRow::of).collect()
+    }
+
+    /// Counts the channels that are kept.
+    pub fn channels(&self) -> usize {
+        self.state.store.all().len()
     }
 
     /// Returns what was counted since the start.

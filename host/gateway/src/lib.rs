@@ -50,7 +50,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use url::{Host, Url};
 use wire::client::Client;
-use wire::tls::{PinError, Pins};
+use wire::tls::{Authorities, AuthoritiesError, PinError, Pins, Trust};
 use wire::trickle::{self, Store};
 
 pub use crate::advise::{Advice, Advised, Advisor};
@@ -88,6 +88,9 @@ pub enum BuildError {
         /// The address.
         uri: String,
     },
+    /// The authorities cannot be used.
+    #[error("authorities that vouch for orchestrators")]
+    Authorities(#[from] AuthoritiesError),
     /// The pinned certificates cannot be used.
     #[error("certificates of orchestrators")]
     Pins(#[from] PinError),
@@ -104,6 +107,7 @@ impl BuildError {
     pub const fn class(&self) -> Class {
         match self {
             Self::Address { .. } | Self::Cleartext { .. } => Class::Invalid,
+            Self::Authorities(error) => error.class(),
             Self::Pins(error) => error.class(),
             Self::Records(error) => error.class(),
             Self::Listener(_) => Class::Internal,
@@ -191,6 +195,7 @@ impl Parts {
             origin(orchestrator)?;
         }
         let pins = Pins::load(&config.data_dir.join(PINS_FILE))?;
+        trust(&config, &pins)?;
         let (stop, stopping) = watch::channel(false);
         let (tasks_in, tasks) = mpsc::channel(TASKS_QUEUE);
         let names = config.orchestrators.iter().map(|it| (it.name.clone(), it.uri.clone()));
@@ -254,14 +259,36 @@ async fn drain(jobs: &mut JoinSet<()>, tasks: &mut mpsc::Receiver<Task>, limit: 
     }
 }
 
+/// Has `pins` judge the certificate of each configured orchestrator as it is to be judged.
+fn trust(config: &Config, pins: &Pins) -> Result<(), BuildError> {
+    let verified = |it: &OrchestratorConfig| it.security == Security::Verified;
+    let authorities = match (config.orchestrators.iter().any(verified), &config.authorities) {
+        (false, _) => None,
+        (true, Some(path)) => Some(Authorities::read(path)?),
+        (true, None) => Some(Authorities::of_system()?),
+    };
+    for orchestrator in &config.orchestrators {
+        let trust = match (orchestrator.security, &authorities) {
+            (Security::Pinned(pin), _) => Trust::Pinned(pin),
+            (Security::Verified, Some(authorities)) => Trust::Verified(authorities.clone()),
+            (Security::Unverified, _) => Trust::Unverified,
+            (Security::FirstUse | Security::Cleartext | Security::Verified, _) => continue,
+        };
+        pins.judge(&origin(orchestrator)?, trust);
+    }
+    Ok(())
+}
+
 /// Checks the address of an orchestrator.
 fn origin(orchestrator: &OrchestratorConfig) -> Result<Uri, BuildError> {
     let uri = &orchestrator.uri;
     let bad = || BuildError::Address { uri: uri.clone() };
     let url = Url::parse(uri).map_err(|_| bad())?;
     let scheme = match orchestrator.security {
-        Security::Pinned => "https",
         Security::Cleartext => "http",
+        Security::FirstUse | Security::Pinned(_) | Security::Verified | Security::Unverified => {
+            "https"
+        }
     };
     if url.scheme() != scheme || url.cannot_be_a_base() {
         return Err(bad());

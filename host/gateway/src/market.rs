@@ -144,6 +144,7 @@ fn candidate(row: &Row, scope: &mut Scope, now: Instant) -> Candidate {
         u32::try_from(age).unwrap_or(u32::MAX)
     };
     Candidate {
+        region: index_of(&mut scope.regions, &row.said.region),
         hardware: index_of(&mut scope.hardware, &offering.hardware),
         price_wei: offering.price.map_or(u64::MAX, |price| price.for_lot(LIVE_LOT)),
         rtt_us: offering.rtt_us.unwrap_or(u32::MAX),

@@ -2,21 +2,18 @@
 //! tools read. It decides nothing: every column is what was said or measured.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::extract::State as Shared;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use wire::livepeer::{Listed, Model, network_listing};
-use wire::offerings::{Capacity, Document, Entry, FORMAT, Latency, OFFERINGS_MAX, Price};
+use wire::offerings::{
+    Capacity, Document, Entry, FORMAT, Latency, Memory, OFFERINGS_MAX, Price, STANDS,
+};
 
 use crate::book::{OrchestratorRow, Row};
-use crate::channels::JSON;
 use crate::state::{State, now};
-
-/// Time for which the document stands: two rounds of discovery as they ship.
-const STANDS: Duration = Duration::from_secs(10);
 
 /// Makes the document as of `at`.
 pub(crate) fn document(state: &State, at: Instant) -> Document {
@@ -46,6 +43,13 @@ fn entry(who: &OrchestratorRow, row: &Row) -> Entry {
         model: offering.capability.live_id().unwrap_or_default().to_owned(),
         price,
         hardware: offering.hardware.clone(),
+        memory: row.device.as_ref().filter(|it| it.memory_total_mib > 0).map(|device| Memory {
+            free_mib: device.memory_free_mib,
+            total_mib: device.memory_total_mib,
+        }),
+        region: row.said.region.clone(),
+        component: row.said.component.clone(),
+        deterministic: row.said.deterministic,
         latency: Some(Latency { rtt_us: who.rtt_us, start_p50_us: p50, start_p95_us: p95 }),
         success_ppm: (who.attempts > 0)
             .then(|| u64::from(who.successes) * 1_000_000 / u64::from(who.attempts))
@@ -58,26 +62,12 @@ fn entry(who: &OrchestratorRow, row: &Row) -> Entry {
         warm: offering.warm,
         standing: who.standing().to_owned(),
         stale: !who.detail.is_empty(),
-        ..Entry::default()
     }
 }
 
 /// `GET /v1/offerings`.
 pub(crate) async fn published(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> Response {
-    answer(&document(&state, now()), &headers)
-}
-
-/// Answers with a document, or that the one that the caller has still stands.
-fn answer(document: &Document, headers: &HeaderMap) -> Response {
-    let tag = document.etag();
-    let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    let age = format!("max-age={}", STANDS.as_secs());
-    if known.is_some_and(|known| known.split(',').any(|known| known.trim() == tag)) {
-        return (StatusCode::NOT_MODIFIED, [(ETAG, tag), (CACHE_CONTROL, age)]).into_response();
-    }
-    let body = serde_json::to_string(document).unwrap_or_default();
-    let form = [(CONTENT_TYPE, JSON.to_owned()), (ETAG, tag), (CACHE_CONTROL, age)];
-    (form, body).into_response()
+    document(&state, now()).answer(&headers, None)
 }
 
 /// The listing that stock tools read.

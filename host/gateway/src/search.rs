@@ -324,12 +324,12 @@ fn gone() -> Nobody {
     Nobody { refusal, reason: EndReason::ClientGone }
 }
 
-/// Says what a failed try tells of an orchestrator. To be full is no failure.
+/// Says what a failed try tells of an orchestrator. To be full once is no failure.
 const fn blame(not: &NotStarted) -> Outcome {
     match not.reason {
         Reason::Unreachable { .. } => Outcome::Failed,
-        Reason::NoSlot
-        | Reason::NoCapability
+        Reason::NoSlot => Outcome::Full,
+        Reason::NoCapability
         | Reason::PriceOverCap { .. }
         | Reason::Refused { .. }
         | Reason::Withheld { .. }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::restart::OnFailure;
+use wire::offerings::Signer;
 use worker::message::{EncodeSpec, GrantSpec};
 use worker::parent::WorkerConfig;
 
@@ -33,6 +34,8 @@ pub struct PipelineConfig {
     pub limits: plugin::Limits,
     /// What the operator allows the plugin; its manifest has to ask for it too.
     pub grants: plugin::Grants,
+    /// Whether the operator says that the same input gives the same pictures, bit for bit.
+    pub deterministic: bool,
     /// What happens to a session when the plugin faults.
     pub on_failure: OnFailure,
     /// Folder of the plugin that takes over with [`OnFailure::PreviousVersion`].
@@ -76,6 +79,10 @@ impl Default for SessionLimits {
 pub struct Config {
     /// Name that outlives restarts; gateways log and list it.
     pub name: String,
+    /// Where it is, in the operator's words; empty: not said.
+    pub region: String,
+    /// Signs the offerings document; `None`: it is not signed.
+    pub signer: Option<Arc<Signer>>,
     /// Address that gateways are told, such as `https://gpu-1.example:8935`.
     pub service_uri: String,
     /// Whether the service port speaks cleartext HTTP instead of TLS; loopback only.

@@ -22,14 +22,10 @@ pub(crate) fn unix_seconds() -> i64 {
 /// Quotes every offered pipeline and keeps the quotes under a fresh token.
 pub(crate) fn offers(state: &State, tokens: &Tokens, asked: &Asked) -> Result<Offers, Capped> {
     let running = state.seat.running();
-    let (free, total) = {
-        let leases = lock(&state.leases);
-        (leases.slots_free(), leases.slots_total())
-    };
-    if asked.wants_slot && free == 0 {
+    let situation = situation(state);
+    if asked.wants_slot && situation.slots_free == 0 {
         return Err(Capped);
     }
-    let situation = Situation { slots_free: free, slots_total: total };
     let models = running.as_deref().map_or_else(Vec::new, |it| models(state, it, situation));
     let token = tokens.issue(unix_seconds());
     let priced = |model: &Model| Some((model.capability.clone(), model.price?.wei));
@@ -44,9 +40,15 @@ pub(crate) fn offers(state: &State, tokens: &Tokens, asked: &Asked) -> Result<Of
     Ok(Offers { service_uri: state.config.service_uri.clone(), models, token, device })
 }
 
+/// Returns how the device is used.
+pub(crate) fn situation(state: &State) -> Situation {
+    let leases = lock(&state.leases);
+    Situation { slots_free: leases.slots_free(), slots_total: leases.slots_total() }
+}
+
 /// Lists what is on offer now: pipelines that the running worker has loaded. All share the slots
 /// of the device.
-fn models(state: &State, running: &Running, situation: Situation) -> Vec<Model> {
+pub(crate) fn models(state: &State, running: &Running, situation: Situation) -> Vec<Model> {
     let Situation { slots_free, slots_total } = situation;
     let loaded = state.config.pipelines.iter().filter(|it| running.pipelines.contains_key(&it.id));
     loaded

@@ -12,6 +12,8 @@ pub mod config;
 mod feedback;
 mod info;
 mod live;
+mod offerings;
+mod presence;
 pub mod price;
 mod quote;
 mod report;
@@ -256,6 +258,11 @@ impl OrchestratorHandle {
     pub fn slots(&self) -> (u32, u32) {
         let leases = lock(&self.state.leases);
         (leases.slots_free(), leases.slots_total())
+    }
+
+    /// Counts the channels that are kept.
+    pub fn channels(&self) -> usize {
+        self.state.store.all().len()
     }
 
     /// Describes the worker, if it is up.

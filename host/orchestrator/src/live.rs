@@ -28,12 +28,13 @@ use worker::{Failure, SessionReport};
 
 use crate::admit::lock;
 use crate::channels::Channels;
+use crate::presence::{Connections, Presence};
 use crate::price::{Pricer, Usage};
 use crate::report::{self, Bill};
 use crate::suspect::{self, Watch};
 
 /// How often a session's signs of life are looked at; a fraction of every limit on them.
-const TICK: Duration = Duration::from_millis(500);
+const TICK: Duration = Duration::from_millis(200);
 /// Longest control message: parameters with a prompt and a workflow fit many times.
 const CONTROL_BYTES_MAX: usize = 256 << 10;
 /// Time for the worker to report an aborted session, before it is reported without.
@@ -133,13 +134,11 @@ impl Live {
                     }
                     _ = clock.tick() => self.look(&mut life, &signs, &mut seen),
                     () = self.ask.cancel.notified() => {
-                        life.end(EndReason::Shutdown, Instant::now());
-                        life.end(EndReason::Shutdown, Instant::now())
+                        life.abort(EndReason::Shutdown, Instant::now())
                     }
                     // The reader of a closed output has gone for good.
                     () = self.channels.output.closed() => {
-                        life.end(EndReason::ClientGone, Instant::now());
-                        life.end(EndReason::ClientGone, Instant::now())
+                        life.abort(EndReason::ClientGone, Instant::now())
                     }
                     _ = stopping.changed(), if !stop_told => {
                         stop_told = true;
@@ -271,12 +270,16 @@ impl Live {
         // held back, not silent. With nobody reading they prove nothing.
         let held_back = read && self.channels.input.stats().buffered_bytes > 0;
         let fed = input != seen.input_bytes || held_back;
-        *seen = Seen { input_bytes: input, output_bytes: output };
+        (seen.input_bytes, seen.output_bytes) = (input, output);
         if fed || kept {
             life.input(now);
         }
         if taken {
             life.output(now);
+        }
+        if seen.presence.is_gone(Connections::of(&self.channels), now) {
+            debug!("gateway gone");
+            return life.abort(EndReason::ClientGone, now);
         }
         if fed || kept || read {
             let mut leases = lock(&self.leases);
@@ -390,6 +393,7 @@ impl Live {
 struct Seen {
     input_bytes: u64,
     output_bytes: u64,
+    presence: Presence,
 }
 
 /// A message on the control channel.

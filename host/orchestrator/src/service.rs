@@ -27,6 +27,7 @@ use wire::tls::{Identity, IdentityError, ServerConfig};
 use crate::admit::{self, Ask, StartError, lock};
 use crate::config::{Callers, Config};
 use crate::info;
+use crate::offerings;
 use crate::state::State;
 
 /// Where channels are found, as Livepeer's orchestrators have them.
@@ -66,6 +67,7 @@ pub(crate) fn app(state: Arc<State>, tokens: Arc<Tokens>) -> App {
     let router = Router::new()
         .route("/live-video-to-video", post(start))
         .route("/payment", post(payment))
+        .route(wire::offerings::PATH, get(published))
         .layer(DefaultBodyLimit::max(START_BYTES_MAX))
         .route(feedback::PATH, post(hear).layer(DefaultBodyLimit::max(feedback::BYTES_MAX)))
         .merge(rpc)
@@ -189,6 +191,11 @@ async fn hear(
         }
         Err(error) => Refusal::new(Word::of(error.class()), domain::chain(&error)).into_response(),
     }
+}
+
+/// `GET /v1/offerings`.
+async fn published(Shared(port): Shared<Port>, headers: HeaderMap) -> Response {
+    offerings::document(&port.state).answer(&headers, port.state.config.signer.as_deref())
 }
 
 /// `POST /payment`: off chain every payment that can be read is accepted and changes nothing.

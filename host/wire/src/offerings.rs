@@ -4,9 +4,18 @@
 //! **Invariant:** prices are whole numbers as decimal strings, with their unit beside them and once
 //! more in words.
 
+mod sign;
+
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
 use domain::price::{LIVE_UNIT, LIVE_UNITS_PER_SECOND};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+pub use sign::{KeyError, SIGNATURE, SIGNER, SignatureError, Signer, check_signature};
 
 /// Where the document is found.
 pub const PATH: &str = "/v1/offerings";
@@ -14,6 +23,10 @@ pub const PATH: &str = "/v1/offerings";
 pub const FORMAT: u32 = 1;
 /// Offerings in one document: a gateway knows a thousand orchestrators with a few models each.
 pub const OFFERINGS_MAX: usize = 10_000;
+/// Time for which a document stands: two rounds of discovery as they ship.
+pub const STANDS: Duration = Duration::from_secs(10);
+/// Characters of a text that a peer says of an offering: a digest has 71.
+const TEXT_CHARS_MAX: usize = 256;
 
 /// The document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,6 +69,8 @@ pub struct Entry {
     pub region: String,
     /// Device behind it; empty: not known.
     pub hardware: String,
+    /// Memory of the device.
+    pub memory: Option<Memory>,
     /// Round trip and start of a job, as measured.
     pub latency: Option<Latency>,
     /// Parts per million of jobs that succeeded; none: too few to say.
@@ -109,6 +124,16 @@ pub struct Capacity {
     pub total: u32,
 }
 
+/// Memory of a device in MiB.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Memory {
+    /// Free memory.
+    pub free_mib: u32,
+    /// All memory.
+    pub total_mib: u32,
+}
+
 impl Price {
     /// Writes a price of live video: wei for a lot of so many units.
     pub fn live(wei: u64, per_units: u64) -> Self {
@@ -137,7 +162,35 @@ impl Document {
             return Err(FormError::Format { format: document.format });
         }
         document.offerings.truncate(OFFERINGS_MAX);
+        for entry in &mut document.offerings {
+            for text in [&mut entry.region, &mut entry.component, &mut entry.hardware] {
+                *text = text.chars().take(TEXT_CHARS_MAX).collect();
+            }
+        }
         Ok(document)
+    }
+
+    /// Answers a request with the document, signed where there is a `signer`, or that the one that the
+    /// caller has still stands.
+    pub fn answer(&self, headers: &HeaderMap, signer: Option<&Signer>) -> Response {
+        let tag = self.etag();
+        let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+        let age = format!("max-age={}", STANDS.as_secs());
+        if known.is_some_and(|known| known.split(',').any(|known| known.trim() == tag)) {
+            return (StatusCode::NOT_MODIFIED, [(ETAG, tag), (CACHE_CONTROL, age)]).into_response();
+        }
+        let body = serde_json::to_string(self).unwrap_or_default();
+        let signed = signer.map(|signer| (signer.sign(body.as_bytes()), signer.key()));
+        let form =
+            [(CONTENT_TYPE, "application/json".to_owned()), (ETAG, tag), (CACHE_CONTROL, age)];
+        let mut response = (form, body).into_response();
+        if let Some((signature, key)) = signed {
+            for (name, value) in [(SIGNATURE, signature), (SIGNER, key)] {
+                let value = HeaderValue::from_str(&value).expect("hexadecimal digits are text");
+                response.headers_mut().insert(name, value);
+            }
+        }
+        response
     }
 }
 
@@ -153,6 +206,36 @@ pub enum FormError {
         /// The version.
         format: u32,
     },
+}
+
+#[cfg(test)]
+#[test]
+fn the_schema_names_every_field_and_no_other() {
+    let schema = include_str!("../../../docs/offerings.schema.json");
+    let schema: serde_json::Value = serde_json::from_str(schema).unwrap();
+    let entry = Entry {
+        price: Some(Price::live(1, 1)),
+        latency: Some(Latency::default()),
+        capacity: Some(Capacity::default()),
+        memory: Some(Memory::default()),
+        ..Entry::default()
+    };
+    let (role, url) = ("gateway".to_owned(), String::new());
+    let document =
+        Document { format: FORMAT, role, url, issued_at: 1, expires_at: 2, offerings: vec![entry] };
+    let document = serde_json::to_value(&document).unwrap();
+    let compare = |schema: &serde_json::Value, value: &serde_json::Value| {
+        let names = |it: &serde_json::Value| -> Vec<String> {
+            it.as_object().unwrap().keys().cloned().collect()
+        };
+        assert_eq!(names(&schema["properties"]), names(value));
+    };
+    compare(&schema, &document);
+    let (offering, written) = (&schema["$defs"]["offering"], &document["offerings"][0]);
+    compare(offering, written);
+    for part in ["price", "latency", "capacity", "memory"] {
+        compare(&schema["$defs"][part], &written[part]);
+    }
 }
 
 #[cfg(test)]

@@ -69,7 +69,8 @@ fn kib_each(mut make: impl FnMut() -> Result<(), Skipped>) -> Result<f64, Skippe
     Ok((resident_kib()? - before) / f64::from(u32::try_from(BATCH).unwrap_or(u32::MAX)))
 }
 
-fn resident_kib() -> Result<f64, Skipped> {
+/// Returns the memory that this process holds, in KiB.
+pub(super) fn resident_kib() -> Result<f64, Skipped> {
     let text = fs::read_to_string("/proc/self/smaps_rollup").map_err(Skipped::of)?;
     let line = text.lines().find_map(|line| line.strip_prefix("Rss:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());

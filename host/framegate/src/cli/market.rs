@@ -63,6 +63,11 @@ enum What {
         /// Its name or URL
         name: String,
     },
+    /// Take the certificate that one presents next, in place of the one that was seen first
+    Trust {
+        /// Its name or URL
+        name: String,
+    },
     /// Forget one; what runs there goes on
     Remove {
         /// Its name or URL
@@ -111,6 +116,7 @@ pub(super) fn orchestrators(args: &OrchestratorsArgs, common: &Common) -> Result
         What::Drain { name } => drop(act(name, "drain")?),
         What::Block { name } => drop(act(name, "block")?),
         What::Use { name } => drop(act(name, "use")?),
+        What::Trust { name } => drop(act(name, "trust")?),
         What::Lift { name } => drop(act(name, "lift")?),
         What::Remove { name } => drop(call(common, "DELETE", &path(name), None)?),
     }

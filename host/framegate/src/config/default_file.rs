@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use super::section::Section;
 use super::{
-    Advise, Callers, Customer, Discovery, Encoder, Gateway, GatewayLimits, GrantSet, Limits, Log,
-    Orchestrator, Pipeline, Plugins, Records, SecretSource, Selection,
+    Advise, Callers, Customer, Discovery, Encoder, Gateway, GatewayLimits, GrantSet, Limits,
+    Listed, Log, Orchestrator, Pipeline, Plugins, Records, SecretSource, Selection,
 };
 
 /// What stands for the tables of columns, whose keys are the operator's own.
@@ -27,6 +27,7 @@ pub(crate) fn text() -> String {
     table::<GatewayLimits>("gateway.limits", &mut text);
     table::<Selection>("gateway.selections.NAME", &mut text);
     table::<Records>("gateway.records", &mut text);
+    table::<Listed>("orchestrators.NAME", &mut text);
     table::<Customer>("customers.NAME", &mut text);
     text.push_str(CUSTOM);
     table::<Advise>("advise", &mut text);
@@ -77,6 +78,7 @@ mod tests {
     #[test]
     fn the_shipped_file_without_its_marks_is_the_default_configuration() {
         let marks = [
+            "orchestrators.NAME",
             "customers.NAME",
             "gateway.selections.NAME",
             "orchestrator.pipelines.ID",
@@ -98,6 +100,7 @@ mod tests {
         let plugin_grants = [("ID".to_owned(), GrantSet::default())].into();
         let secrets = [("NAME".to_owned(), SecretSource::default())].into();
         let customers = [("NAME".to_owned(), Customer::default())].into();
+        let listed = [("NAME".to_owned(), Listed::default())].into();
         let selections = [("NAME".to_owned(), Selection::default())].into();
         let all = Config {
             pipelines,
@@ -105,6 +108,7 @@ mod tests {
             secrets,
             customers,
             selections,
+            listed,
             ..Config::default()
         };
         assert_eq!(config, all);

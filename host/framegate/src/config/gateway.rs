@@ -8,6 +8,7 @@ use gateway::config::{
     BODY_BYTES_MAX, BUFFERED_BYTES_MAX, DISCOVERY_INTERVAL, DISCOVERY_MAX, DISCOVERY_WINDOW,
     FEEDBACK_INTERVAL, JOBS_MAX, JOBS_PER_CLIENT_MAX, KEPT, RECORDS_BYTES_MAX,
 };
+use serde::{Deserialize, Serialize};
 use wire::trickle::SEGMENT_BYTES_MAX;
 
 use super::fallback::OnFault;
@@ -36,6 +37,11 @@ section! {
         orchestrators: Vec<String> = Vec::new();
         /// Names, URLs and wallet addresses of orchestrators that get no work.
         blocklist: Vec<String> = Vec::new();
+        /// Least version of the protocol that an orchestrator has to speak, such as `"0.8.0"`. Empty:
+        /// any.
+        min_version: String = String::new();
+        /// PEM file of the authorities that `"verify"` trusts. Empty: those of the system.
+        authorities: String = String::new();
         /// What URLs given to clients begin with, such as `"https://gateway.example"`. Empty:
         /// `http://` and the host that the client asked for.
         public_url: String = String::new();
@@ -65,6 +71,36 @@ section! {
         allowed_hosts: Vec<String> = Vec::new();
         /// Time that live jobs have to end after a stop was asked for.
         drain: Time = Time::secs(25);
+    }
+}
+
+/// How an orchestrator's certificate is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Tls {
+    /// Only the configured one.
+    Pin,
+    /// The first one seen.
+    #[default]
+    TrustOnFirstUse,
+    /// What authorities vouch for.
+    Verify,
+    /// Anything.
+    Insecure,
+}
+
+section! {
+    /// An orchestrator that may be given work, by its name. Others stand in
+    /// `gateway.orchestrators`.
+    Listed {
+        /// Its URL, such as `"https://host:8935"`.
+        uri: String = String::new();
+        /// How its certificate is judged: `"trust-on-first-use"`, the first one is remembered and
+        /// another one refused; `"pin"`, only that of the next key; `"verify"`, what authorities vouch
+        /// for; `"insecure"`, anything, so that whoever stands between may read along.
+        tls: Tls = Tls::TrustOnFirstUse;
+        /// SHA-256 of its certificate for `"pin"`, as its own log prints it: 64 hexadecimal digits.
+        certificate: String = String::new();
     }
 }
 
@@ -122,6 +158,9 @@ section! {
         file: String = String::new();
         /// URL of a gateway whose `/v1/offerings` names orchestrators. Asked once a minute.
         gateway: String = String::new();
+        /// Most further orchestrators that are taken from the answers of each one that others named.
+        /// Their hosts have to be its own, or stand in `gateway.allowed_hosts`.
+        extra_nodes: usize = 0;
     }
 }
 

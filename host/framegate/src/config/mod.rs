@@ -30,7 +30,9 @@ use toml::de::{DeTable, DeValue};
 
 pub(crate) use advise::Advise;
 pub(crate) use default_file::text as defaults;
-pub(crate) use gateway::{Customer, Discovery, Gateway, GatewayLimits, Records, Selection};
+pub(crate) use gateway::{
+    Customer, Discovery, Gateway, GatewayLimits, Listed, Records, Selection, Tls,
+};
 pub(crate) use grants::{GrantSet, SecretSource};
 pub(crate) use log::Log;
 pub(crate) use orchestrator::{Callers, Encoder, Limits, Orchestrator, Pipeline};
@@ -44,10 +46,11 @@ const BYTES_MAX: u64 = 1024 * 1024;
 /// a table still shows.
 const IDS_MAX: usize = 256;
 /// Tables of the file, outer before inner.
-const TABLES: [&str; 18] = [
+const TABLES: [&str; 19] = [
     "advise",
     "custom",
     "customers",
+    "orchestrators",
     "gateway",
     "gateway.discovery",
     "gateway.limits",
@@ -78,6 +81,8 @@ pub(crate) struct Config {
     pub(crate) selections: BTreeMap<String, Selection>,
     /// `[gateway.records]`
     pub(crate) records: Records,
+    /// `[orchestrators.NAME]`
+    pub(crate) listed: BTreeMap<String, Listed>,
     /// `[customers.NAME]`
     pub(crate) customers: BTreeMap<String, Customer>,
     /// `[custom.NAME]`
@@ -137,6 +142,7 @@ impl Config {
             encoder: read(root, "orchestrator.encoder", &mut findings),
             limits: read(root, "orchestrator.limits", &mut findings),
             selections: read_by_id(root, "gateway.selections", &mut findings, Selection::read),
+            listed: read_by_id(root, "orchestrators", &mut findings, Listed::read),
             customers: read_by_id(root, "customers", &mut findings, Customer::read),
             pipelines: read_by_id(root, "orchestrator.pipelines", &mut findings, Pipeline::read),
             plugins: read(root, "plugins", &mut findings),
@@ -166,6 +172,7 @@ impl Config {
         plugins.insert("secrets".to_owned(), tree(&self.secrets).into());
         serde_json::json!({
             "gateway": gateway,
+            "orchestrators": tree(&self.listed),
             "customers": tree(&self.customers),
             "custom": tree(&self.custom),
             "advise": tree(&self.advise),

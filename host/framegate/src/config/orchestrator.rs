@@ -67,6 +67,12 @@ section! {
         cleartext: bool = false;
         /// Name that gateways know it by. Empty: the machine's name.
         name: String = String::new();
+        /// Where it is, in your own words, such as `"eu-west"`: gateways list it and policies may go by
+        /// it. Empty: not said.
+        region: String = String::new();
+        /// File with a key of 64 hexadecimal digits (`openssl rand -hex 32` makes one) that signs the
+        /// offerings document. Empty: it is not signed.
+        offerings_key: String = String::new();
         /// Device that sessions run on: `cpu-0`, `cuda-0` and so on, or `auto`, a card if there is one.
         device: String = "cpu-0".to_owned();
         /// Threads of the CPU backend. 0: one a core.
@@ -147,6 +153,8 @@ section! {
     Pipeline {
         /// Price in wei a lot. 0: `orchestrator.price_wei`.
         price_wei: u64 = 0;
+        /// Whether the same input gives the same pictures, bit for bit, as you tested it.
+        deterministic: bool = false;
         /// What happens to a session when it faults: `"end"`; `"passthrough"`, pictures pass as they
         /// came until a fresh instance takes the next one, and to the end once it faulted 4 times
         /// without a good minute between; `"previous-version"`, the same, but then the next key's

@@ -13,7 +13,7 @@ use gateway::config::{
     AUDIT_ONE_IN, Config as GatewayConfig, GENERAL_SLOT, OrchestratorConfig, SelectionConfig,
     Selections, SourcesConfig,
 };
-use gateway::{Gateway, GatewayHandle, JobRow, LISTED_MAX};
+use gateway::{Gateway, GatewayHandle, JobRow, JobState, LISTED_MAX};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -108,6 +108,8 @@ pub(super) fn built_from(
     let others = others.filter(|other| own.as_ref().is_none_or(|own| own.uri != other.uri));
     Ok(GatewayConfig {
         orchestrators: own.iter().cloned().chain(others).collect(),
+        authorities: plan.authorities,
+        min_version: plan.min_version,
         discovery: plan.discovery,
         feedback: plan.feedback,
         sources: plan.sources,
@@ -174,11 +176,17 @@ pub(super) fn readiness(handle: &GatewayHandle) -> Readiness {
 
 fn routes(handle: GatewayHandle) -> Router {
     Router::new()
+        .route("/v1/status", get(status))
         .route("/v1/jobs", get(jobs))
         .route("/v1/jobs/{job}", get(job).delete(end_job))
         .route("/v1/records", get(records))
         .with_state(handle.clone())
         .merge(market::routes(handle))
+}
+
+async fn status(State(handle): State<GatewayHandle>) -> Json<Value> {
+    let live = handle.jobs().iter().filter(|row| row.state != JobState::Ended).count();
+    Json(json!({ "tasks": super::tasks(), "channels": handle.channels(), "jobs": live }))
 }
 
 async fn jobs(State(handle): State<GatewayHandle>) -> Json<Value> {

@@ -144,6 +144,13 @@ async fn act_on_orchestrator(
     Path((name, act)): Path<(String, String)>,
 ) -> Response {
     let known = match act.as_str() {
+        "trust" => match handle.trust_anew(&name).await {
+            Ok(known) => known,
+            Err(error) => {
+                let text = format!("{}\n", chain(&error));
+                return (StatusCode::INTERNAL_SERVER_ERROR, text).into_response();
+            }
+        },
         "use" => handle.wish(&name, Wish::Use),
         "drain" => handle.wish(&name, Wish::Drain),
         "block" => handle.wish(&name, Wish::Block),
@@ -183,6 +190,11 @@ async fn orchestrators(State(handle): State<GatewayHandle>) -> Json<Value> {
             "suspended_s": row.suspended.map(|left| left.as_secs_f64()),
             "failures_in_a_row": row.failures_in_a_row,
             "source": row.source,
+            "named_by": row.named_by.map(|id| id.to_string()),
+            "tls": row.tls,
+            "certificate": row.certificate,
+            "version": row.version,
+            "region": row.region,
             "detail": row.detail,
             "start_us": { "p50": row.starts_us[0], "p95": row.starts_us[1], "p99": row.starts_us[2] },
             "availability_ppm": row.availability_ppm,

@@ -241,6 +241,11 @@ async fn gone(parent: Option<std::os::unix::net::UnixStream>) {
     }
 }
 
+/// Counts the tasks of this process.
+fn tasks() -> usize {
+    tokio::runtime::Handle::current().metrics().num_alive_tasks()
+}
+
 /// Makes the runtime of a role.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()

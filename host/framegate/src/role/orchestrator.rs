@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tracing::{info, warn};
 use wire::feedback::Counts;
+use wire::offerings::Signer;
 use worker::parent::WorkerConfig;
 
 use super::{Ground, Serving, device, policies, refuse_any, runtime};
@@ -109,11 +110,19 @@ fn built_from(
     let offered = plan.pipelines.iter().filter_map(|it| Capability::live(&it.id).ok());
     let offered: Vec<Capability> = offered.collect();
     let pricer = pricer(config, &plan.pricing, &offered, &data.cache())?;
+    let signer = match config.orchestrator.offerings_key.as_str() {
+        "" => None,
+        path => Some(Signer::load(FilePath::new(path)).map_err(|error| {
+            Failure::usage(chain(&error)).hint("`orchestrator.offerings_key` names it")
+        })?),
+    };
     let mut worker_env = plan.worker_env;
     worker_env.push((env::STORES.to_owned(), folder.join("kv").display().to_string()));
     worker_env.push((env::DATA.to_owned(), data.path().display().to_string()));
     Ok(orchestrator::Config {
         name: plan.name,
+        region: config.orchestrator.region.clone(),
+        signer: signer.map(Arc::new),
         service_uri: url,
         cleartext: config.orchestrator.cleartext,
         callers: plan.callers,
@@ -168,10 +177,20 @@ fn readiness(handle: &OrchestratorHandle) -> Readiness {
 
 fn routes(handle: OrchestratorHandle) -> Router {
     Router::new()
+        .route("/v1/status", get(status))
         .route("/v1/sessions", get(sessions))
         .route("/v1/sessions/{session}", delete(end_session))
         .route("/v1/why", get(why))
         .with_state(handle)
+}
+
+async fn status(State(handle): State<OrchestratorHandle>) -> Json<Value> {
+    let (channels, sessions) = (handle.channels(), handle.sessions().len());
+    let (slots_free, slots_total) = handle.slots();
+    Json(json!({
+        "tasks": super::tasks(), "channels": channels, "sessions": sessions,
+        "slots_free": slots_free, "slots_total": slots_total,
+    }))
 }
 
 async fn sessions(State(handle): State<OrchestratorHandle>) -> Json<Value> {

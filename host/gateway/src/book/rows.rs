@@ -10,7 +10,7 @@ use domain::standing::Wish;
 use wire::livepeer::Device;
 use wire::proto::AuthToken;
 
-use super::Seat;
+use super::{Said, Seat};
 
 /// One orchestrator's offering with what a start of it needs.
 #[derive(Debug, Clone)]
@@ -23,6 +23,8 @@ pub(crate) struct Row {
     pub(crate) token: Option<AuthToken>,
     /// The best device behind it.
     pub(crate) device: Option<Device>,
+    /// What it says of itself beside the offer.
+    pub(crate) said: Said,
     /// What starts of jobs took there: median, and what 99 of 100 stayed within, in microseconds.
     pub(crate) starts_us: (Option<u32>, Option<u32>),
 }
@@ -34,7 +36,9 @@ pub(crate) enum Outcome {
     Served,
     /// It failed.
     Failed,
-    /// Nothing can be said of it: it was full, or the client erred.
+    /// It had no slot free, whatever it had said.
+    Full,
+    /// Nothing can be said of it: the client erred, or left.
     Neither,
 }
 
@@ -73,17 +77,33 @@ pub struct OrchestratorRow {
     pub availability_ppm: Option<u32>,
     /// Who named it, such as `config`.
     pub source: &'static str,
+    /// The orchestrator in whose answer it was found, if it was.
+    pub named_by: Option<OrchestratorId>,
+    /// Why it cannot be given work, whatever it offers; empty: it can.
+    pub unfit: String,
+    /// Version that it speaks; empty: not said.
+    pub version: String,
+    /// Where it says that it is; empty: not said.
+    pub region: String,
+    /// How its certificate is judged.
+    pub tls: &'static str,
+    /// The certificate that is taken, if one is known.
+    pub certificate: Option<String>,
 }
 
 impl OrchestratorRow {
     /// Returns the word for whether it is given work.
     pub const fn standing(&self) -> &'static str {
         match (self.wish, self.suspended) {
+            (Wish::Use, _) if !self.unfit.is_empty() => UNFIT,
             (Wish::Use, Some(_)) => SUSPENDED,
             (wish, _) => wish.name(),
         }
     }
 }
+
+/// Word of lists for one that cannot be given work whatever it offers.
+pub(super) const UNFIT: &str = "incompatible";
 
 /// Most orchestrators that a gateway knows: each costs a connection and a call an interval.
 pub const ORCHESTRATORS_MAX: usize = 1000;

@@ -47,6 +47,20 @@ async fn a_price_over_the_cap_is_refused_with_both_numbers() {
 }
 
 #[tokio::test]
+async fn one_below_the_least_version_is_kept_with_its_reason_and_gets_no_work() {
+    let old = Orch::start(Manner::default()).await;
+    let rig = Rig::start(&[&old], |config| config.min_version = "99.0.0".to_owned()).await;
+    eventually(|| rig.handle.orchestrators()[0].standing() == "incompatible").await;
+    let row = &rig.handle.orchestrators()[0];
+    assert!(row.reachable && row.detail.contains("is below `99.0.0`"), "{row:?}");
+    let (status, body) = rig.ask(&json!({"model_id": PIPELINE}), &[]).await;
+    assert_eq!((status, classes(&body)), (StatusCode::BAD_GATEWAY, vec!["incompatible"]), "{body}");
+    let text = body["error"]["message"].as_str().unwrap();
+    assert!(text.contains("`99.0.0`"), "{text}");
+    assert!(old.starts().is_empty());
+}
+
+#[tokio::test]
 async fn the_next_one_is_tried_where_one_refuses_or_is_gone() {
     let refusal = Refusal::new(Word::Fault, "a trap");
     let first =

@@ -22,7 +22,7 @@ use tokio_rustls::{TlsConnector, TlsStream};
 
 use crate::allow::{AllowedHosts, NotAllowed};
 use crate::stream::{Stream, tune};
-use crate::tls::{CertificateChanged, Fingerprint, PinError, PinVerifier, Pins, provider};
+use crate::tls::{CertificateChanged, Fingerprint, PinError, PinVerifier, Pins, Trust, provider};
 
 /// A connection that was not opened.
 #[derive(Debug, thiserror::Error)]
@@ -141,7 +141,7 @@ impl Connector {
             _ => return Err(bad()),
         };
         let host = uri.host().ok_or_else(bad)?;
-        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let port = port_of(&uri);
         let peer = peer_name(host, port);
         let limit = self.shared.limit;
         match timeout(limit, self.open(host, port, secure, &peer)).await {
@@ -192,14 +192,25 @@ impl Connector {
         let failed = |source| ConnectError::Handshake { peer: peer.to_owned(), source };
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| ConnectError::Address { uri: peer.to_owned() })?;
-        let pinned = self.shared.pins.get(peer);
+        let trust = self.shared.pins.trust(peer);
+        let pinned = match &trust {
+            Trust::FirstUse => self.shared.pins.get(peer),
+            Trust::Pinned(pin) => Some(*pin),
+            Trust::Verified(_) | Trust::Unverified => None,
+        };
         let verifier = Arc::new(PinVerifier::new(peer.to_owned(), pinned, provider()));
-        let mut config = ClientConfig::builder_with_provider(provider())
+        let config = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
-            .map_err(|error| failed(io::Error::other(error)))?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::clone(&verifier) as _)
-            .with_no_client_auth();
+            .map_err(|error| failed(io::Error::other(error)))?;
+        let mut config = match &trust {
+            Trust::Verified(authorities) => {
+                config.with_root_certificates(Arc::clone(&authorities.0)).with_no_client_auth()
+            }
+            Trust::FirstUse | Trust::Pinned(_) | Trust::Unverified => config
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::clone(&verifier) as _)
+                .with_no_client_auth(),
+        };
         config.alpn_protocols.clone_from(&self.shared.alpn);
         // A resumed session would not show its certificate, so a removed pin would not count.
         config.resumption = Resumption::disabled();
@@ -212,7 +223,7 @@ impl Connector {
         let presented = presented.map(Fingerprint::of).ok_or_else(|| {
             failed(io::Error::new(io::ErrorKind::InvalidData, "no certificate was presented"))
         })?;
-        if pinned.is_none() {
+        if pinned.is_none() && matches!(trust, Trust::FirstUse) {
             self.learn(peer, presented).await?;
         }
         Ok(Stream::Tls(Box::new(TlsStream::from(tls))))
@@ -238,8 +249,18 @@ impl Connector {
     }
 }
 
+fn port_of(uri: &Uri) -> u16 {
+    let secure = uri.scheme_str() == Some("https");
+    uri.port_u16().unwrap_or(if secure { 443 } else { 80 })
+}
+
+/// Returns the name that whoever answers at `uri` is pinned by; `None`: it has no host.
+pub(crate) fn peer_of_uri(uri: &Uri) -> Option<String> {
+    Some(peer_name(uri.host()?, port_of(uri)))
+}
+
 /// Returns the name that a peer is pinned by.
-pub(crate) fn peer_name(host: &str, port: u16) -> String {
+fn peer_name(host: &str, port: u16) -> String {
     format!("{}:{port}", host.to_ascii_lowercase())
 }
 

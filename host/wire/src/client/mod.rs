@@ -30,6 +30,7 @@ use crate::proto::{OrchestratorInfo, OrchestratorRequest};
 use crate::tls::Pins;
 pub use connect::ConnectError;
 use connect::Connector;
+pub(crate) use connect::peer_of_uri;
 
 /// Any body.
 pub type AnyBody = UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>;
@@ -146,7 +147,8 @@ pub struct Measured {
 }
 
 impl Client {
-    /// Makes a client that trusts on first use and remembers in `pins`.
+    /// Makes a client that judges certificates as `pins` says: those that are told apart by their
+    /// trust, all others by the one seen first.
     pub fn new(pins: Pins, config: Config) -> Self {
         let connector =
             |alpn| Connector::new(pins.clone(), config.allowed.clone(), config.connect, alpn);

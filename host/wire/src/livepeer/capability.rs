@@ -211,7 +211,7 @@ pub fn check_compatible(asked: &Capabilities, offered: &Capabilities) -> Result<
 
 /// Compares `major.minor.patch`, without what follows `-`; no minimum is always reached, and an
 /// unknown version reaches no minimum.
-fn version_reaches(version: &str, minimum: &str) -> bool {
+pub fn version_reaches(version: &str, minimum: &str) -> bool {
     fn numbers(text: &str) -> Option<Vec<u64>> {
         let text = text.trim_start_matches('v');
         let text = text.split(['-', '+']).next().unwrap_or_default();

@@ -19,6 +19,10 @@ const CAPPED: &str = "OrchestratorCapped";
 const MIB: i64 = 1 << 20;
 /// Name of the work that every orchestrator of the network takes.
 pub const TRANSCODE: &str = "transcode";
+/// Further orchestrators of one answer that are looked at: more than one operator has machines for.
+pub const NODES_MAX: usize = 100;
+/// Characters of a version that are kept.
+const VERSION_CHARS_MAX: usize = 64;
 
 /// The best device behind a model.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,6 +48,10 @@ pub struct Quote {
     pub price: Option<UnitPrice>,
     /// What ties a start to these prices; `None`: the orchestrator does not do that.
     pub token: Option<AuthToken>,
+    /// Version of the protocol's reference implementation whose behaviour it offers; empty: not said.
+    pub version: String,
+    /// Addresses of further orchestrators that it names, at most [`NODES_MAX`].
+    pub nodes: Vec<String>,
 }
 
 /// Asks for everything: models, prices and hardware are told only to those who name no
@@ -66,7 +74,16 @@ impl Quote {
         let wallet = (info.address.len() == 20 && info.address.iter().any(|byte| *byte != 0))
             .then(|| format!("0x{}", crate::header::hex(&info.address)));
         let price = info.price_info.as_ref().and_then(unit_price);
-        Some(Self { wallet, models, devices, price, token: info.auth_token.clone() })
+        let version = info.capabilities.as_ref().map_or("", |it| &it.version);
+        Some(Self {
+            wallet,
+            models,
+            devices,
+            price,
+            token: info.auth_token.clone(),
+            version: version.chars().take(VERSION_CHARS_MAX).collect(),
+            nodes: info.nodes.iter().take(NODES_MAX).cloned().collect(),
+        })
     }
 
     /// Adds the capability `transcode`, which stock orchestrators offer without a model, at the price
@@ -138,6 +155,7 @@ fn a_quote_has_the_token_the_models_and_their_best_device() {
             gpu_info: [gpu("small", 1 << 30), gpu("big", 1 << 31)].into(),
             ..Default::default()
         }],
+        nodes: vec!["https://b:8935".into()],
         auth_token: Some(AuthToken { session_id: "s".into(), ..Default::default() }),
         ..OrchestratorInfo::default()
     };
@@ -145,6 +163,10 @@ fn a_quote_has_the_token_the_models_and_their_best_device() {
     assert_eq!(quote.wallet.as_deref(), Some(&*format!("0x{}", "ab".repeat(20))));
     let ids: Vec<_> = quote.models.iter().filter_map(|m| m.capability.live_id()).collect();
     assert_eq!(ids, ["a", "b"]);
+    assert_eq!(
+        (quote.version.as_str(), &quote.nodes[..]),
+        ("0.9.1", &["https://b:8935".to_owned()][..])
+    );
     let big = Device { name: "big".into(), memory_free_mib: 0, memory_total_mib: 2048 };
     assert_eq!(quote.devices, [None, Some(big)]);
     let headers = start_headers(quote.token.as_ref(), &quote.models[0].capability);

@@ -1,11 +1,12 @@
-//! TLS of both roles: the orchestrator's own certificate and the gateway's pins. There is no
-//! public authority between them: a gateway remembers the certificate that it saw first.
+//! TLS of both roles: the orchestrator's own certificate and the gateway's trust. Unless it is told
+//! otherwise there is no authority between them: a gateway remembers the certificate that it saw first.
 //!
 //! **Invariant:** a handshake's signature is always verified, so whoever presents a certificate
 //! holds its key.
 
 mod identity;
 mod pins;
+mod trust;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub use identity::{Identity, IdentityError};
 pub(crate) use pins::PinVerifier;
 pub use pins::{CertificateChanged, PinError, Pins};
 pub use rustls::ServerConfig;
+pub use trust::{Authorities, AuthoritiesError, Trust};
 
 /// SHA-256 of a certificate in DER form. Prints as 64 hexadecimal characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

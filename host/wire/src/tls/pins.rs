@@ -10,12 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::{fs, io};
 
 use domain::Class;
+use http::Uri;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, OtherError, SignatureScheme};
 
-use super::{Fingerprint, identity};
+use super::{Fingerprint, Trust, identity};
+use crate::client::peer_of_uri;
 
 /// Pins kept. Far above any network; a full store refuses new hosts.
 const PINS_MAX: usize = 100_000;
@@ -69,7 +71,7 @@ impl PinError {
     }
 }
 
-/// Remembered certificates. Clones share them.
+/// Remembered certificates, and whose are judged otherwise. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Pins {
     shared: Arc<Shared>,
@@ -79,6 +81,7 @@ pub struct Pins {
 struct Shared {
     path: Option<PathBuf>,
     known: Mutex<BTreeMap<String, Fingerprint>>,
+    trusts: Mutex<BTreeMap<String, Trust>>,
 }
 
 impl Pins {
@@ -96,7 +99,38 @@ impl Pins {
         for (peer, text) in texts {
             known.insert(peer, Fingerprint::parse(&text).ok_or_else(malformed)?);
         }
-        Ok(Self { shared: Arc::new(Shared { path: Some(path.to_owned()), known: known.into() }) })
+        let path = Some(path.to_owned());
+        Ok(Self { shared: Arc::new(Shared { path, known: known.into(), ..Shared::default() }) })
+    }
+
+    /// Judges the certificate of whoever answers at `uri` by `trust` from here on.
+    pub fn judge(&self, uri: &Uri, trust: Trust) {
+        let mut trusts = self.shared.trusts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(peer) = peer_of_uri(uri) {
+            trusts.insert(peer, trust);
+        }
+    }
+
+    /// Returns how the certificate of `host:port` is judged.
+    pub fn trust(&self, peer: &str) -> Trust {
+        let trusts = self.shared.trusts.lock().unwrap_or_else(PoisonError::into_inner);
+        trusts.get(peer).cloned().unwrap_or_default()
+    }
+
+    /// Returns the certificate that is taken at `uri`, as far as it is known, and how it is judged.
+    pub fn at(&self, uri: &Uri) -> (Option<Fingerprint>, Trust) {
+        let Some(peer) = peer_of_uri(uri) else { return (None, Trust::default()) };
+        match self.trust(&peer) {
+            trust @ Trust::FirstUse => (self.get(&peer), trust),
+            trust @ Trust::Pinned(pin) => (Some(pin), trust),
+            trust @ (Trust::Verified(_) | Trust::Unverified) => (None, trust),
+        }
+    }
+
+    /// Forgets the certificate that was remembered of `uri`; says whether there was one. Blocks on the
+    /// file.
+    pub fn forget(&self, uri: &Uri) -> Result<bool, PinError> {
+        peer_of_uri(uri).map_or(Ok(false), |peer| self.remove(&peer))
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Fingerprint>> {

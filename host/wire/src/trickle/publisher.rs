@@ -206,6 +206,8 @@ struct Running {
     chunks: Option<mpsc::Sender<Bytes>>,
     /// Set once the connection took a chunk: the server may have it.
     taken: Arc<AtomicBool>,
+    /// Set once all chunks were handed over. A body that ends without it breaks off.
+    whole: Arc<AtomicBool>,
     answer: JoinHandle<Result<Response<Incoming>, ClientError>>,
 }
 
@@ -222,8 +224,8 @@ impl Order {
 
     fn run(&self, seq: u64) -> Running {
         let (sender, receiver) = mpsc::channel(QUEUE_CHUNKS);
-        let taken = Arc::new(AtomicBool::new(false));
-        let body = body(receiver, Arc::clone(&taken));
+        let (taken, whole) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let body = body(receiver, Arc::clone(&taken), Arc::clone(&whole));
         let request = Request::builder()
             .method(Method::POST)
             .uri(self.url(seq))
@@ -235,15 +237,21 @@ impl Order {
                 .map_err(|error| ClientError::Broken { peer: channel, source: error.into() })?;
             client.send(request, None).await
         });
-        Running { chunks: Some(sender), taken, answer }
+        Running { chunks: Some(sender), taken, whole, answer }
     }
 }
 
-fn body(chunks: mpsc::Receiver<Bytes>, taken: Arc<AtomicBool>) -> AnyBody {
-    let frames = futures_util::stream::unfold((chunks, taken), |(mut chunks, taken)| async move {
-        let chunk = chunks.recv().await?;
-        taken.store(true, Ordering::Release);
-        Some((Ok(http_body::Frame::data(chunk)), (chunks, taken)))
+fn body(chunks: mpsc::Receiver<Bytes>, taken: Arc<AtomicBool>, whole: Arc<AtomicBool>) -> AnyBody {
+    let state = Some((chunks, taken, whole));
+    let frames = futures_util::stream::unfold(state, |state| async move {
+        let (mut chunks, taken, whole) = state?;
+        if let Some(chunk) = chunks.recv().await {
+            taken.store(true, Ordering::Release);
+            return Some((Ok(http_body::Frame::data(chunk)), Some((chunks, taken, whole))));
+        }
+        // The end of the body would be the end of the segment: whoever was dropped has not said so.
+        let broken_off = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into();
+        (!whole.load(Ordering::Acquire)).then(|| (Err(broken_off()), None))
     });
     http_body_util::StreamBody::new(frames).boxed_unsync()
 }
@@ -283,6 +291,7 @@ impl SegmentPost {
     /// Ends the segment and waits for the server's answer.
     pub async fn end(mut self) -> Result<(), PublishError> {
         loop {
+            self.running.whole.store(true, Ordering::Release);
             self.running.chunks = None;
             match self.outcome().await {
                 Err(PublishError::Send { .. }) if self.may_repeat() => self.again().await?,

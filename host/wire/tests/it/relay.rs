@@ -193,3 +193,20 @@ async fn a_reader_in_the_process_that_stalls_is_dropped_and_told_so() {
     }
     assert_eq!(last, 7);
 }
+
+/// With several threads the connection may see the last chunk's sender go before the request is given up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_segment_that_is_dropped_breaks_off_and_never_looks_whole() {
+    let store = store();
+    let server = Server::of(&store).await;
+    for number in 0..20 {
+        let channel = store.create(&format!("c{number}"), small()).unwrap();
+        let mut publisher = Publisher::new(client(), &server.channel(channel.name()), "video/mp2t");
+        let mut post = publisher.begin();
+        post.write(Bytes::from_static(b"half a segment")).await.unwrap();
+        until(|| channel.stats().bytes == 14).await;
+        drop(post);
+        until(|| channel.stats().open_writes == 0).await;
+        assert_eq!(channel.stats().segments_cut, 1, "segment {number} looks whole");
+    }
+}

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::Request;
 use wire::client::{Client, ClientError, Config, ConnectError};
 use wire::serve::App;
-use wire::tls::{Fingerprint, Identity, PinError, Pins};
+use wire::tls::{Authorities, AuthoritiesError, Fingerprint, Identity, PinError, Pins, Trust};
 
 use crate::rig::{Seen, Server};
 
@@ -126,4 +126,64 @@ fn a_damaged_pins_file_is_refused_and_not_emptied() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), r#"{"a:1":"xyz"}"#);
     let text = "ab".repeat(32);
     assert_eq!(Fingerprint::parse(&text).unwrap().to_string(), text);
+}
+
+/// A certificate for 127.0.0.1 that an authority signed, with the authority's own as PEM.
+fn vouched_for() -> (rustls::ServerConfig, String) {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    let authority_key = KeyPair::generate().unwrap();
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let pem = authority.self_signed(&authority_key).unwrap().pem();
+    let key = KeyPair::generate().unwrap();
+    let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let leaf = leaf.signed_by(&key, &Issuer::new(authority, authority_key)).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf.der().clone()], key)
+        .unwrap();
+    (config, pem)
+}
+
+#[tokio::test]
+async fn each_trust_takes_what_it_says_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = Identity::load_or_make(&folder.path().join("a"), "localhost").unwrap();
+    let other = Identity::load_or_make(&folder.path().join("b"), "localhost").unwrap();
+    let server = serve(&own).await;
+    let peer = server.address.to_string();
+    let uri = format!("https://{peer}").parse().unwrap();
+    let pins = Pins::default();
+    let client = || Client::new(pins.clone(), Config::default());
+
+    pins.judge(&uri, Trust::Pinned(other.fingerprint()));
+    let text = fetch(&client(), &peer).await.unwrap_err().to_string();
+    for print in [own.fingerprint(), other.fingerprint()] {
+        assert!(text.contains(&print.to_string()), "{text}");
+    }
+    pins.judge(&uri, Trust::Pinned(own.fingerprint()));
+    assert_eq!(fetch(&client(), &peer).await.unwrap(), "hello");
+    pins.judge(&uri, Trust::Unverified);
+    assert_eq!(fetch(&client(), &peer).await.unwrap(), "hello");
+    assert_eq!(pins.all().len(), 0, "only first use is remembered");
+
+    let (config, pem) = vouched_for();
+    let file = folder.path().join("authorities.pem");
+    std::fs::write(&file, pem).unwrap();
+    let verified = Trust::Verified(Authorities::read(&file).unwrap());
+    pins.judge(&uri, verified.clone());
+    let error = fetch(&client(), &peer).await.unwrap_err();
+    assert!(domain::chain(&error).contains("certificate"), "{}", domain::chain(&error));
+    let app = App::new(Router::new().route("/", get(|| async { "hello" })));
+    let vouched = Server::start(app, Some(std::sync::Arc::new(config))).await;
+    let peer = vouched.address.to_string();
+    pins.judge(&format!("https://{peer}").parse().unwrap(), verified);
+    assert_eq!(fetch(&client(), &peer).await.unwrap(), "hello");
+
+    std::fs::write(&file, "none").unwrap();
+    assert!(matches!(Authorities::read(&file), Err(AuthoritiesError::Empty { .. })));
 }

@@ -1,18 +1,22 @@
 //! `[gateway]` as the role takes it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use domain::capability::Capability;
 use gateway::config::{
     Caps, Columns, CustomerConfig, DiscoveryConfig, Limits, OnFault, OrchestratorConfig,
-    RecordsConfig, SourcesConfig,
+    RecordsConfig, Security, SourcesConfig,
 };
 use plugin::World;
 use wire::allow::AllowedHosts;
+use wire::tls::Fingerprint;
 
 use super::super::fallback::OnFault as Fallback;
 use super::super::units::{Size, Time};
-use super::super::{Config, Customer, Discovery, GatewayLimits, Problem, Records, Selection};
+use super::super::{
+    Config, Customer, Discovery, GatewayLimits, Listed, Problem, Records, Selection, Tls,
+};
 use super::{Chosen, Search, json_document, orchestrator_url, within};
 
 /// Most orchestrators that one gateway asks: each costs a connection and a call an interval.
@@ -43,6 +47,10 @@ const KEPT_MAX: Time = Time::secs(10 * 366 * 86_400);
 pub(crate) struct GatewayPlan {
     /// The orchestrators that the file names.
     pub(crate) orchestrators: Vec<OrchestratorConfig>,
+    /// File of authorities; none: the system's.
+    pub(crate) authorities: Option<PathBuf>,
+    /// Least version that an orchestrator has to speak; empty: any.
+    pub(crate) min_version: String,
     /// Where others come from.
     pub(crate) sources: SourcesConfig,
     /// How they are asked.
@@ -117,8 +125,11 @@ impl GatewayPlan {
         };
         let keys = ["", "_config", "_previous"].map(|key| format!("gateway.selection{key}"));
         let selection = selecting(keys, &general, search, problems);
+        let plain = own.orchestrators.iter().map(OrchestratorConfig::at);
         Self {
-            orchestrators: own.orchestrators.iter().map(OrchestratorConfig::at).collect(),
+            orchestrators: plain.chain(listed(config, problems)).collect(),
+            authorities: filled(&own.authorities).map(Into::into),
+            min_version: min_version(&own.min_version, problems),
             sources: sources(&config.discovery, problems),
             discovery: discovery(&config.discovery, problems),
             feedback: feedback(config.discovery.feedback, problems),
@@ -240,6 +251,41 @@ fn customers(config: &Config, problems: &mut Vec<Problem>) -> Vec<CustomerConfig
     config.customers.iter().map(customer).collect()
 }
 
+fn listed(config: &Config, problems: &mut Vec<Problem>) -> Vec<OrchestratorConfig> {
+    let mut one = |(name, set): (&String, &Listed)| {
+        let key = |key: &str| format!("orchestrators.{name}.{key}");
+        orchestrator_url(&key("uri"), &set.uri, problems);
+        let plain =
+            OrchestratorConfig { name: Some(name.clone()), ..OrchestratorConfig::at(&set.uri) };
+        let pin = Fingerprint::parse(&set.certificate);
+        if !set.certificate.is_empty() && pin.is_none() {
+            let text = format!("`{}` is no SHA-256 (64 hexadecimal digits)", set.certificate);
+            problems.push(Problem::new(key("certificate"), text));
+        }
+        if (set.tls == Tls::Pin) == set.certificate.is_empty() {
+            let text = "`tls = \"pin\"` and `certificate` need each other".to_owned();
+            problems.push(Problem::new(key("tls"), text));
+        }
+        let security = match (plain.security, set.tls, pin) {
+            (Security::Cleartext, _, _) => Security::Cleartext,
+            (_, Tls::Pin, Some(pin)) => Security::Pinned(pin),
+            (_, Tls::Pin | Tls::TrustOnFirstUse, _) => Security::FirstUse,
+            (_, Tls::Verify, _) => Security::Verified,
+            (_, Tls::Insecure, _) => Security::Unverified,
+        };
+        OrchestratorConfig { security, ..plain }
+    };
+    config.listed.iter().map(&mut one).collect()
+}
+
+fn min_version(text: &str, problems: &mut Vec<Problem>) -> String {
+    if !text.is_empty() && !wire::livepeer::version_reaches(text, text) {
+        let problem = Problem::new("gateway.min_version", format!("`{text}` is no version"));
+        problems.push(problem.hint("such as `0.8.0`"));
+    }
+    text.to_owned()
+}
+
 fn filled(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
@@ -249,10 +295,12 @@ fn discovery(set: &Discovery, problems: &mut Vec<Problem>) -> DiscoveryConfig {
     within(&format!("{key}.interval"), set.interval, INTERVAL_MIN..=INTERVAL_MAX, problems);
     within(&format!("{key}.window"), set.window, Time(1)..=ANSWER_MAX, problems);
     within(&format!("{key}.timeout"), set.timeout, INTERVAL_MIN..=ANSWER_MAX, problems);
+    within(&format!("{key}.extra_nodes"), set.extra_nodes, 0..=ORCHESTRATORS_MAX, problems);
     DiscoveryConfig {
         interval: set.interval.duration(),
         window: set.window.duration(),
         hard_stop: set.timeout.duration(),
+        extra_nodes: set.extra_nodes,
     }
 }
 

@@ -245,6 +245,7 @@ fn pipelines(
         id: chosen.manifest.id,
         price_wei: if set.price_wei == 0 { shipped } else { set.price_wei },
         limits: chosen.limits,
+        deterministic: set.deterministic,
         on_failure: set.on_failure.into(),
         previous: previous.map(|it| folder(&it.manifest)),
     };

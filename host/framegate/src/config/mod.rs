@@ -315,7 +315,7 @@ mod tests {
                 "2 gateway.htp: unknown key [`gateway.http` is one]",
                 "6 gateway.discovery.interval: `5` is no time (a whole number and one of d, h, min, s, ms) []",
                 "8 orchestrator.slots: invalid value: integer `-1`, expected u32 []",
-                "9 orchestrator.pipelines.sketch-video.price: unknown key [known here: price_wei, on_failure, previous]",
+                "9 orchestrator.pipelines.sketch-video.price: unknown key [known here: price_wei, deterministic, on_failure, previous]",
                 "12 log.format: unknown variant `xml`, expected `text` or `json` []",
             ]
         );

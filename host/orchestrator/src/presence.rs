@@ -17,7 +17,7 @@ const GONE_MAX: Duration = Duration::from_millis(400);
 pub(crate) struct Connections {
     /// Segments being written or read, of any channel.
     any: bool,
-    /// Whether somebody waits for events.
+    /// Whether anybody ever waited for events; between two looks it may have come and gone.
     heeded: bool,
     /// Whether a segment of the input broke off.
     cut: bool,
@@ -31,7 +31,7 @@ impl Connections {
         let reads = channels.output.stats().open_reads + events.open_reads;
         Self {
             any: input.open_writes + reads > 0,
-            heeded: events.open_reads > 0,
+            heeded: events.reads > 0,
             cut: input.segments_cut > 0,
         }
     }
@@ -40,15 +40,13 @@ impl Connections {
 /// What was seen of a gateway's connections.
 #[derive(Debug, Default)]
 pub(crate) struct Presence {
-    heeded: bool,
     absent_since: Option<Instant>,
 }
 
 impl Presence {
     /// Takes what is seen at `now`; says whether the gateway is gone.
     pub(crate) fn is_gone(&mut self, seen: Connections, now: Instant) -> bool {
-        self.heeded |= seen.heeded;
-        if seen.any || !(self.heeded || seen.cut) {
+        if seen.any || !(seen.heeded || seen.cut) {
             self.absent_since = None;
             return false;
         }
@@ -60,8 +58,9 @@ impl Presence {
 #[test]
 fn a_gateway_without_connections_is_gone_and_one_that_comes_back_is_not() {
     let start = Instant::now();
-    let (none, here) =
-        (Connections::default(), Connections { any: true, heeded: true, ..Connections::default() });
+    let none = Connections::default();
+    let left = Connections { heeded: true, ..none };
+    let here = Connections { any: true, ..left };
     let mut unseen = Presence::default();
     assert!(!unseen.is_gone(none, start));
     assert!(!unseen.is_gone(none, start + GONE_MAX * 4), "it has not connected yet");
@@ -70,8 +69,11 @@ fn a_gateway_without_connections_is_gone_and_one_that_comes_back_is_not() {
     assert!(unseen.is_gone(cut, start + GONE_MAX));
     let mut seen = Presence::default();
     assert!(!seen.is_gone(here, start));
-    assert!(!seen.is_gone(none, start));
+    assert!(!seen.is_gone(left, start));
     assert!(!seen.is_gone(here, start + GONE_MAX));
-    assert!(!seen.is_gone(none, start + GONE_MAX), "the time begins anew");
-    assert!(seen.is_gone(none, start + GONE_MAX * 2));
+    assert!(!seen.is_gone(left, start + GONE_MAX), "the time begins anew");
+    assert!(seen.is_gone(left, start + GONE_MAX * 2));
+    let mut missed = Presence::default();
+    assert!(!missed.is_gone(left, start), "it came and went between two looks");
+    assert!(missed.is_gone(left, start + GONE_MAX));
 }

@@ -119,6 +119,7 @@ impl Channel {
             buffered_bytes_peak: state.counters.buffered_peak,
             open_writes: state.segments.iter().filter(|s| s.is_being_written()).count(),
             open_reads: state.readers.iter().map(|reader| reader.gets.len()).sum(),
+            reads: state.counters.reads,
             written_at: state.written_at,
             closed: state.closed_at.is_some(),
         })

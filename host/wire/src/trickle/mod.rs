@@ -277,6 +277,8 @@ pub struct Stats {
     pub open_writes: usize,
     /// Segments being read.
     pub open_reads: usize,
+    /// Reads of segments begun.
+    pub reads: u64,
     /// Time of the last byte written, or of the creation.
     pub written_at: std::time::Instant,
     /// Whether the channel is closed.

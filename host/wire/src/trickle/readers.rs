@@ -199,6 +199,7 @@ impl State {
         let (offset, chunk) = self.find(seq).map_or((0, 0), |s| (s.start, s.first_chunk));
         let reader = &mut self.readers[index];
         reader.gets.push(GetPlace { id, at: Place { seq, offset }, chunk });
+        self.counters.reads += 1;
         reader.active = now;
         reader.closed_early = false;
         let lost_from = reader.lost_from.take().filter(|from| *from < seq);

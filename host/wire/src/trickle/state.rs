@@ -46,6 +46,7 @@ pub(super) struct Counters {
     pub(super) bytes: u64,
     pub(super) segments: u64,
     pub(super) segments_cut: u64,
+    pub(super) reads: u64,
     pub(super) gaps: u64,
     pub(super) buffered_peak: usize,
 }

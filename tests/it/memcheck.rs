@@ -101,12 +101,17 @@ fn transport_stream(folder: &Path) -> Vec<u8> {
     fs::read(path).expect("the clip can be read")
 }
 
+/// Folder of the plugins that are built beside the program.
+fn plugins() -> PathBuf {
+    let target = rig::program().ancestors().nth(2).expect("a profile lies in the target");
+    target.join("plugins")
+}
+
 fn sketch() -> SessionSpec {
-    let plugins = rig::program().ancestors().nth(2).expect("a profile lies in the target");
     SessionSpec {
         id: "memcheck".to_owned(),
         capability: "live-video-to-video/sketch-video".to_owned(),
-        plugin: plugins.join("plugins/sketch-video"),
+        plugin: plugins().join("sketch-video"),
         params: String::new(),
         deterministic: true,
         encode: EncodeSpec {
@@ -211,14 +216,16 @@ fn gateway_of(rig: &Rig, wrapped: &Wrapped, data: &Path) -> Child {
     );
     fs::write(&config, text).expect("the folder can be written to");
     let mut gateway = Command::new(&wrapped.program);
-    gateway.env(COMPILER, &wrapped.compiler);
+    // The stripped program has no plugins beside it.
+    gateway.env(COMPILER, &wrapped.compiler).env("FRAMEGATE_PLUGINS", plugins());
     gateway.arg("gateway").arg("-c").arg(&config).arg("--data-dir").arg(data);
     gateway.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut gateway = gateway.spawn().expect("the program can be run");
     let output = gateway.stderr.take().expect("its output is piped");
     let mut lines = BufReader::new(output).lines().map_while(Result::ok);
-    let ready = lines.find(|line| line.contains(READY));
-    assert!(ready.is_some(), "the gateway ended before it was ready");
+    let mut said = Vec::new();
+    let ready = lines.by_ref().inspect(|line| said.push(line.clone())).any(|it| it.contains(READY));
+    assert!(ready, "the gateway ended before it was ready:\n{}", said.join("\n"));
     // Whoever writes to a pipe that nobody reads has to wait.
     thread::spawn(move || lines.for_each(drop));
     gateway

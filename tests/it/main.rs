@@ -8,6 +8,7 @@ mod examples;
 mod failover;
 mod faults;
 mod fleet;
+mod leftovers;
 mod live;
 mod market;
 mod memcheck;

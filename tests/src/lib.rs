@@ -6,6 +6,7 @@ pub mod bench;
 pub mod client;
 pub mod clips;
 pub mod market;
+pub mod peer;
 pub mod probe;
 pub mod rig;
 mod rng;

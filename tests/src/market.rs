@@ -123,6 +123,14 @@ impl Role {
         serde_json::from_str(body).unwrap_or_default()
     }
 
+    /// Returns the memory that the process uses, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    }
+
     /// Returns its data directory.
     pub fn data(&self) -> &std::path::Path {
         self.folder.path()
@@ -198,6 +206,11 @@ impl Market {
     /// orchestrator for each of `orchestrators`, which are lines for `[orchestrator]`; waits until
     /// all are ready.
     pub fn up(gateway: &str, orchestrators: &[&str]) -> Self {
+        Self::up_with(gateway, orchestrators, &[])
+    }
+
+    /// The same, with orchestrators at `others` that somebody else runs.
+    pub fn up_with(gateway: &str, orchestrators: &[&str], others: &[&str]) -> Self {
         let named = orchestrators.iter().zip('a'..);
         let mut orchestrators: Vec<Role> = named
             .map(|(lines, name)| {
@@ -210,8 +223,9 @@ impl Market {
             })
             .collect();
         orchestrators.iter_mut().for_each(Role::wait);
-        let uris: Vec<String> =
-            orchestrators.iter().map(|it| format!("\"{}\"", it.url())).collect();
+        let own = orchestrators.iter().map(Role::url);
+        let all = own.chain(others.iter().map(|uri| (*uri).to_owned()));
+        let uris: Vec<String> = all.map(|uri| format!("\"{uri}\"")).collect();
         let ports = "http = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\ndrain = \"2s\"";
         let list = uris.join(", ");
         let config = format!("[gateway]\n{ports}\norchestrators = [{list}]\n{gateway}\n");
